@@ -1,0 +1,318 @@
+//! Every struct and number that crosses between the kernel programs and user space. Fixed-width fields, explicit
+//! padding, native byte order unless a field says otherwise; sizes and offsets are asserted at compile time, and
+//! [`VERSION`] is part of the pin path, so two builds that disagree never share a map.
+
+use core::mem::size_of;
+
+/// Raised by hand whenever a struct, a constant's meaning or a map's declaration in this crate changes.
+pub const VERSION: u32 = 1;
+
+/// Index of the sent half of every `[_; 2]` counter.
+pub const EGRESS: usize = 0;
+/// Index of the received half of every `[_; 2]` counter.
+pub const INGRESS: usize = 1;
+
+/// Uplinks one agent balances at the same time (one program instance and one row of [`UplinkTotals`] each).
+pub const UPLINKS_MAX: u32 = 8;
+/// Distinct (uplink, destination, home) triples with a counter of their own; what comes later counts in slot 0.
+pub const SLOTS_MAX: u32 = 2048;
+/// Remotes of unconnected UDP sockets that are counted apart; what does not fit goes to [`Home::TableFull`].
+pub const UDP_FLOWS_MAX: u32 = 16_384;
+/// Bytes of the ring that carries ends of flows.
+pub const EVENTS_BYTES: u32 = 4 << 20;
+/// Bytes of the ring that one pass of the storage iterator fills.
+pub const READS_BYTES: u32 = 8 << 20;
+/// Address prefixes that fit into the kernel's table.
+pub const PREFIXES_MAX: u32 = 262_144;
+
+/// No prefix of the address table covers the address.
+pub const TAG_NONE: u32 = 0;
+
+/// Who opened the connection (design: `initiator`).
+pub mod initiator {
+    pub const UNKNOWN: u8 = 0;
+    pub const LOCAL: u8 = 1;
+    pub const REMOTE: u8 = 2;
+}
+
+/// Bits of [`Flow::flags`].
+pub mod flag {
+    /// The identity fields are filled in.
+    pub const READY: u32 = 1 << 0;
+    /// `cgroup/sock_release` ran: no process holds the socket any more.
+    pub const RELEASED: u32 = 1 << 1;
+    /// TCP reached CLOSE.
+    pub const CLOSED: u32 = 1 << 2;
+    /// TCP finished its handshake.
+    pub const ESTABLISHED: u32 = 1 << 3;
+    /// A RST was received.
+    pub const RESET_IN: u32 = 1 << 4;
+    /// A RST was sent.
+    pub const RESET_OUT: u32 = 1 << 5;
+    /// TCP went from SYN_SENT straight to CLOSE.
+    pub const CONNECT_FAILED: u32 = 1 << 6;
+    /// The socket was already released when the connection attempt ended.
+    pub const GIVEN_UP: u32 = 1 << 7;
+    /// `seq_high` of egress is valid.
+    pub const SEQ_EGRESS: u32 = 1 << 8;
+    /// `seq_high` of ingress is valid.
+    pub const SEQ_INGRESS: u32 = 1 << 9;
+    /// Outgoing payload other than cleartext TLS handshake records was seen.
+    pub const TLS_PASSED: u32 = 1 << 10;
+    /// A request went out and its first answer byte is awaited.
+    pub const AWAITING: u32 = 1 << 11;
+    /// The socket was there before the agent: start and initiator are not known.
+    pub const OLDER: u32 = 1 << 12;
+    /// pid, comm, uid were taken in the caller's context.
+    pub const OWNER: u32 = 1 << 13;
+    /// An ICMP error can be told from a timeout only by what was sent: set when the SYN was sent again.
+    pub const SYN_RETRIED: u32 = 1 << 14;
+}
+
+/// Counters of one flow or one total, cumulative, never reset.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// IP lengths of the skbs at the hook: a GSO or GRO bundle has its headers once. Bytes.
+    pub device_bytes: [u64; 2],
+    /// IP packets as they are on the wire, every segment with headers of its own. Bytes.
+    pub wire_bytes: [u64; 2],
+    /// What the application sent or received, once. Bytes.
+    pub payload_bytes: [u64; 2],
+    /// IP packets on the wire (segments).
+    pub packets: [u64; 2],
+    /// Part of `wire_bytes[EGRESS]` that TCP sent again. Bytes.
+    pub retransmitted_wire_bytes: u64,
+}
+
+/// Value of the socket storage: one TCP flow, or one UDP socket with its first remote.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    pub counters: Counters,
+    /// Socket cookie: unique on this host until reboot. 0 only where the kernel has none.
+    pub cookie: u64,
+    /// Cookie of the socket's network namespace; 0 = the kernel could not say.
+    pub netns_cookie: u64,
+    /// cgroup v2 id of the socket.
+    pub cgroup_id: u64,
+    /// First call or packet seen, CLOCK_MONOTONIC ns.
+    pub start_ns: u64,
+    /// When the last outgoing payload segment left, CLOCK_MONOTONIC ns; 0 = none since the last answer.
+    pub request_ns: u64,
+    /// Sum of both `device_bytes` when the iterator last handed this flow over.
+    pub reported_bytes: u64,
+    /// Network byte order; IPv4 as ::ffff:a.b.c.d.
+    pub local_address: [u8; 16],
+    /// Network byte order; IPv4 as ::ffff:a.b.c.d.
+    pub remote_address: [u8; 16],
+    /// Host byte order.
+    pub local_port: u16,
+    /// Host byte order.
+    pub remote_port: u16,
+    /// 6 = TCP, 17 = UDP.
+    pub protocol: u8,
+    /// 4 or 6: version of the packets, not of the socket.
+    pub ip_version: u8,
+    /// See [`initiator`].
+    pub initiator: u8,
+    pub _pad: u8,
+    pub comm: [u8; 16],
+    pub pid: u32,
+    pub uid: u32,
+    /// Interface of the last packet, per direction; 0 = none yet.
+    pub ifindex: [u32; 2],
+    /// Index into the slot totals, per direction.
+    pub slot: [u16; 2],
+    /// Tag set of the remote address; [`TAG_NONE`] where no prefix covers it.
+    pub tag: u32,
+    /// See [`flag`].
+    pub flags: u32,
+    /// Highest TCP sequence number sent and received, exclusive.
+    pub seq_high: [u32; 2],
+    pub connect_us: u32,
+    pub rtt_us: u32,
+    pub min_rtt_us: u32,
+    pub first_byte_us: u32,
+    /// Inode number of the network namespace, filled by the iterator; 0 = not known.
+    pub netns_inode: u32,
+    /// `flags` when the iterator last handed this flow over.
+    pub reported_flags: u32,
+    pub _pad2: u32,
+}
+
+/// The storage budget: option memory is shared with MSG_ZEROCOPY and filters (design, section 4).
+const _: () = assert!(size_of::<Flow>() <= 256);
+const _: () = assert!(size_of::<Flow>() % 8 == 0);
+const _: () = assert!(size_of::<Counters>() == 72);
+
+/// Value of the origin storage, made at `socket()` and cloned to accepted sockets.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    pub netns_cookie: u64,
+}
+
+/// Key of one remote of a UDP socket that talks to several.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct UdpKey {
+    pub cookie: u64,
+    /// Network byte order; IPv4 as ::ffff:a.b.c.d.
+    pub local_address: [u8; 16],
+    /// Network byte order; IPv4 as ::ffff:a.b.c.d.
+    pub remote_address: [u8; 16],
+    /// Host byte order.
+    pub local_port: u16,
+    /// Host byte order.
+    pub remote_port: u16,
+    pub _pad: u32,
+}
+
+const _: () = assert!(size_of::<UdpKey>() == 48);
+
+/// One remote of a UDP socket that talks to several; owner and namespace are those of the socket's [`Flow`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UdpFlow {
+    pub counters: Counters,
+    pub netns_cookie: u64,
+    pub cgroup_id: u64,
+    /// CLOCK_MONOTONIC ns.
+    pub start_ns: u64,
+    pub comm: [u8; 16],
+    pub pid: u32,
+    pub uid: u32,
+    pub ifindex: [u32; 2],
+    pub slot: [u16; 2],
+    pub tag: u32,
+    pub flags: u32,
+    /// See [`initiator`].
+    pub initiator: u8,
+    pub ip_version: u8,
+    pub _pad: [u8; 2],
+    pub netns_inode: u32,
+    pub _pad2: u32,
+}
+
+const _: () = assert!(size_of::<UdpFlow>() % 8 == 0);
+
+/// Where a packet's bytes are counted. The first group is counted by the socket hooks, the second at the uplink.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// In a flow.
+    Flow = 0,
+    /// In a listening socket: SYN, SYN-ACK and the last ACK of connections being accepted.
+    Handshake = 1,
+    /// A flow's, but the kernel gave no socket storage.
+    StorageFailed = 2,
+    /// A flow's, but the table of UDP remotes was full.
+    TableFull = 3,
+    /// Sent by a socket of the kernel's own (RST for a closed port, ICMP answers, neighbour discovery).
+    ControlSocket = 4,
+    /// Sent without a full socket: time-wait ACKs, IPv6 RSTs, kernel-made packets.
+    KernelSent = 5,
+    /// Received on one interface and sent by another.
+    Forwarded = 6,
+    /// The outer packet of a tunnel; the inner one is the flow's.
+    Encapsulation = 7,
+    /// Headers that fragmentation added after the socket hook, or that reassembly took off before it.
+    FragmentHeaders = 8,
+    /// Raw, packet and other sockets that are neither TCP nor UDP.
+    Raw = 9,
+    /// Frames that carry no IP, and link-layer padding behind IP.
+    NonIp = 10,
+}
+
+/// Number of [`Home`] variants.
+pub const HOMES: usize = 11;
+
+/// Key of a slot: what the kernel's totals are kept by.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SlotKey {
+    /// 0 = not an uplink, else index + 1.
+    pub uplink: u16,
+    /// A [`Home`].
+    pub home: u8,
+    pub _pad: u8,
+    /// Tag set of the remote address.
+    pub tag: u32,
+}
+
+const _: () = assert!(size_of::<SlotKey>() == 8);
+
+/// Key of the map that says which interface is which uplink.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct UplinkKey {
+    pub netns_cookie: u64,
+    pub ifindex: u32,
+    pub _pad: u32,
+}
+
+/// What the uplink programs must know of their device.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UplinkConfig {
+    /// Length of the link-layer header in front of IP, bytes.
+    pub link_header: u32,
+    pub _pad: u32,
+}
+
+/// Everything that passed one uplink, and the part of it that the socket hooks had seen; per direction.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UplinkTotals {
+    /// All frames, link-layer header taken off. Bytes.
+    pub device_bytes: [u64; 2],
+    /// The same with every segment's headers. Bytes.
+    pub wire_bytes: [u64; 2],
+    /// Frames handed over (a GSO bundle is one).
+    pub frames: [u64; 2],
+    /// Egress only: packets of sockets that the egress hook counted. Bytes.
+    pub hooked_device_bytes: u64,
+    /// Egress only: the same with every segment's headers. Bytes.
+    pub hooked_wire_bytes: u64,
+}
+
+/// Why an event was written.
+pub mod event {
+    /// A flow ended or changed after its end; the payload is a [`super::Flow`].
+    pub const END: u32 = 1;
+}
+
+/// What is lost, by place; index into the `LOST` map.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// An end of a flow did not fit into the ring.
+    EventRing = 0,
+    /// The iterator's ring was full: read again in the next pass.
+    ReadRing = 1,
+    /// Socket storage could not be allocated (packets).
+    Storage = 2,
+    /// The table of UDP remotes was full (packets).
+    UdpTable = 3,
+    /// No slot was left for a destination (lookups that fell into slot 0).
+    Slot = 4,
+    /// A packet's headers could not be read; its bytes count, its payload is taken as 0.
+    Headers = 5,
+}
+
+/// Number of [`Lost`] variants.
+pub const LOSSES: u32 = 6;
+
+/// Key of the address table: a network in the IPv6 space (IPv4 under ::ffff:0:0/96), laid out as the kernel's
+/// `struct bpf_lpm_trie_key` wants it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrefixKey {
+    /// Bits of `address` that count, 0..=128.
+    pub prefix_length: u32,
+    /// Network byte order.
+    pub address: [u8; 16],
+}
+
+const _: () = assert!(size_of::<PrefixKey>() == 20);
