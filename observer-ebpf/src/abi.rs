@@ -35,38 +35,33 @@ pub mod initiator {
     pub const REMOTE: u8 = 2;
 }
 
-/// Bits of [`Flow::flags`].
+/// Bits of [`Flow::flags`]. They are stored in three words, one a writer, because 5.10 has no atomic or: bits 0..16 are
+/// written under the socket lock, 16..24 by the ingress hook alone, 24..32 by connect, sendmsg and release.
 pub mod flag {
-    /// The identity fields are filled in.
-    pub const READY: u32 = 1 << 0;
-    /// `cgroup/sock_release` ran: no process holds the socket any more.
-    pub const RELEASED: u32 = 1 << 1;
     /// TCP reached CLOSE.
-    pub const CLOSED: u32 = 1 << 2;
+    pub const CLOSED: u32 = 1 << 0;
     /// TCP finished its handshake.
-    pub const ESTABLISHED: u32 = 1 << 3;
-    /// A RST was received.
-    pub const RESET_IN: u32 = 1 << 4;
+    pub const ESTABLISHED: u32 = 1 << 1;
     /// A RST was sent.
-    pub const RESET_OUT: u32 = 1 << 5;
+    pub const RESET_OUT: u32 = 1 << 2;
     /// TCP went from SYN_SENT straight to CLOSE.
-    pub const CONNECT_FAILED: u32 = 1 << 6;
+    pub const CONNECT_FAILED: u32 = 1 << 3;
     /// The socket was already released when the connection attempt ended.
-    pub const GIVEN_UP: u32 = 1 << 7;
-    /// `seq_high` of egress is valid.
-    pub const SEQ_EGRESS: u32 = 1 << 8;
-    /// `seq_high` of ingress is valid.
-    pub const SEQ_INGRESS: u32 = 1 << 9;
+    pub const GIVEN_UP: u32 = 1 << 4;
+    /// `seq_high` is valid.
+    pub const SEQ: u32 = 1 << 5;
     /// Outgoing payload other than cleartext TLS handshake records was seen.
-    pub const TLS_PASSED: u32 = 1 << 10;
-    /// A request went out and its first answer byte is awaited.
-    pub const AWAITING: u32 = 1 << 11;
-    /// The socket was there before the agent: start and initiator are not known.
-    pub const OLDER: u32 = 1 << 12;
-    /// pid, comm, uid were taken in the caller's context.
-    pub const OWNER: u32 = 1 << 13;
-    /// An ICMP error can be told from a timeout only by what was sent: set when the SYN was sent again.
-    pub const SYN_RETRIED: u32 = 1 << 14;
+    pub const TLS_PASSED: u32 = 1 << 6;
+    /// The SYN was sent again: tells a timeout from an ICMP error.
+    pub const SYN_RETRIED: u32 = 1 << 7;
+    /// The start of the TCP connection was seen: `received_base` is 0.
+    pub const FROM_START: u32 = 1 << 8;
+    /// A RST was received.
+    pub const RESET_IN: u32 = 1 << 16;
+    /// `cgroup/sock_release` ran: no process holds the socket any more.
+    pub const RELEASED: u32 = 1 << 24;
+    /// pid, comm and uid were taken in the caller's context.
+    pub const OWNER: u32 = 1 << 25;
 }
 
 /// Counters of one flow or one total, cumulative, never reset.
@@ -102,6 +97,8 @@ pub struct Flow {
     pub request_ns: u64,
     /// Sum of both `device_bytes` when the iterator last handed this flow over.
     pub reported_bytes: u64,
+    /// `bytes_received` of the TCP socket when the flow was first seen.
+    pub received_base: u64,
     /// Network byte order; IPv4 as ::ffff:a.b.c.d.
     pub local_address: [u8; 16],
     /// Network byte order; IPv4 as ::ffff:a.b.c.d.
@@ -116,7 +113,8 @@ pub struct Flow {
     pub ip_version: u8,
     /// See [`initiator`].
     pub initiator: u8,
-    pub _pad: u8,
+    /// The identity fields are filled in (1) or not yet (0).
+    pub ready: u8,
     pub comm: [u8; 16],
     pub pid: u32,
     pub uid: u32,
@@ -126,10 +124,14 @@ pub struct Flow {
     pub slot: [u16; 2],
     /// Tag set of the remote address; [`TAG_NONE`] where no prefix covers it.
     pub tag: u32,
-    /// See [`flag`].
-    pub flags: u32,
-    /// Highest TCP sequence number sent and received, exclusive.
-    pub seq_high: [u32; 2],
+    /// Bits 0..16 of [`Flow::flags`].
+    pub flags_locked: u16,
+    /// Bits 16..24 of [`Flow::flags`].
+    pub flags_ingress: u8,
+    /// Bits 24..32 of [`Flow::flags`].
+    pub flags_owner: u8,
+    /// Highest TCP sequence number sent, exclusive.
+    pub seq_high: u32,
     pub connect_us: u32,
     pub rtt_us: u32,
     pub min_rtt_us: u32,
@@ -138,7 +140,15 @@ pub struct Flow {
     pub netns_inode: u32,
     /// `flags` when the iterator last handed this flow over.
     pub reported_flags: u32,
-    pub _pad2: u32,
+}
+
+impl Flow {
+    /// All bits of [`flag`] together.
+    #[must_use]
+    #[inline(always)]
+    pub const fn flags(&self) -> u32 {
+        self.flags_locked as u32 | (self.flags_ingress as u32) << 16 | (self.flags_owner as u32) << 24
+    }
 }
 
 /// The storage budget: option memory is shared with MSG_ZEROCOPY and filters (design, section 4).
@@ -186,13 +196,11 @@ pub struct UdpFlow {
     pub ifindex: [u32; 2],
     pub slot: [u16; 2],
     pub tag: u32,
-    pub flags: u32,
+    pub netns_inode: u32,
     /// See [`initiator`].
     pub initiator: u8,
     pub ip_version: u8,
-    pub _pad: [u8; 2],
-    pub netns_inode: u32,
-    pub _pad2: u32,
+    pub _pad: [u8; 6],
 }
 
 const _: () = assert!(size_of::<UdpFlow>() % 8 == 0);

@@ -6,3 +6,5 @@
 #![forbid(unsafe_code)]
 
 pub mod abi;
+pub mod account;
+pub mod packet;

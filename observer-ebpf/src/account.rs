@@ -1,0 +1,316 @@
+//! What one packet adds to its flow, and which home a packet at the uplink has. Values in, values out: the programs
+//! read the fields from socket storage and write them back. Knows no map and no helper.
+
+use crate::{
+    abi::{Home, flag},
+    packet::{Headers, Size, protocol, tcp_flag},
+};
+
+/// The fields of a flow that only the sending side writes (TCP: under the socket lock).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    pub flags: u16,
+    pub seq_high: u32,
+    pub request_ns: u64,
+}
+
+/// What a sent TCP packet adds besides its [`Size`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SentBytes {
+    /// Payload sent for the first time.
+    pub payload_bytes: u64,
+    /// The packet's wire bytes where all of it was sent before; the repeated payload where only a part was.
+    pub retransmitted_wire_bytes: u64,
+}
+
+/// A TCP packet of `size` sent at `sent_ns`; `record` reads the first two payload bytes.
+#[inline(always)]
+pub fn tcp_sent(
+    mut sent: Sent,
+    headers: &Headers,
+    size: &Size,
+    sent_ns: impl FnOnce() -> u64,
+    record: impl FnOnce() -> Option<[u8; 2]>,
+) -> (Sent, SentBytes) {
+    let syn = u32::from(headers.tcp_flags & tcp_flag::SYN != 0);
+    let fin = u32::from(headers.tcp_flags & tcp_flag::FIN != 0);
+    if headers.tcp_flags & tcp_flag::RST != 0 {
+        sent.flags |= flag::RESET_OUT as u16;
+    }
+    let space = size.payload_bytes as u32 + syn + fin;
+    if space == 0 {
+        return (sent, SentBytes::default());
+    }
+    let end = headers.sequence.wrapping_add(space);
+    let ahead = if sent.flags & flag::SEQ as u16 == 0 {
+        space
+    } else {
+        // Serial number arithmetic (RFC 1982): a difference above 2^31 is behind.
+        let ahead = end.wrapping_sub(sent.seq_high);
+        if ahead as i32 <= 0 { 0 } else { ahead.min(space) }
+    };
+    if ahead == 0 {
+        if syn != 0 {
+            sent.flags |= flag::SYN_RETRIED as u16;
+        }
+        return (sent, SentBytes { payload_bytes: 0, retransmitted_wire_bytes: size.wire_bytes });
+    }
+    sent.flags |= flag::SEQ as u16;
+    sent.seq_high = end;
+    let repeated = u64::from(space - ahead);
+    let payload_bytes = size.payload_bytes.saturating_sub(repeated);
+    if payload_bytes != 0 && syn == 0 {
+        if sent.flags & flag::TLS_PASSED as u16 == 0 && !is_tls_handshake(record()) {
+            sent.flags |= flag::TLS_PASSED as u16;
+        }
+        if sent.flags & flag::TLS_PASSED as u16 != 0 {
+            sent.request_ns = sent_ns();
+        }
+    }
+    (sent, SentBytes { payload_bytes, retransmitted_wire_bytes: repeated })
+}
+
+/// Change cipher spec, alert and handshake records in the clear (RFC 8446, section 5.1): content type 20 to 22 and
+/// legacy version 3.x.
+#[inline(always)]
+fn is_tls_handshake(record: Option<[u8; 2]>) -> bool {
+    matches!(record, Some([20..=22, 3]))
+}
+
+/// The fields of a flow that only the receiving side writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    pub flags: u8,
+    pub request_ns: u64,
+    /// Set where this packet was the first answer byte.
+    pub first_byte_us: Option<u32>,
+}
+
+/// A TCP packet of `size` received; `now_ns` is read only where an answer is awaited.
+#[inline(always)]
+pub fn tcp_received(
+    mut received: Received,
+    headers: &Headers,
+    size: &Size,
+    now_ns: impl FnOnce() -> u64,
+) -> Received {
+    if headers.tcp_flags & tcp_flag::RST != 0 {
+        received.flags |= (flag::RESET_IN >> 16) as u8;
+    }
+    if received.request_ns != 0 && size.payload_bytes != 0 {
+        received.first_byte_us = Some(elapsed_us(received.request_ns, now_ns()));
+        received.request_ns = 0;
+    }
+    received
+}
+
+/// Microseconds between two CLOCK_MONOTONIC readings, 0 where they are out of order, saturating at 71 minutes.
+#[inline(always)]
+#[must_use]
+pub fn elapsed_us(from_ns: u64, to_ns: u64) -> u32 {
+    let us = to_ns.saturating_sub(from_ns) / 1000;
+    if us > u64::from(u32::MAX) { u32::MAX } else { us as u32 }
+}
+
+/// Flag bits to add when TCP goes to CLOSE, given where it came from.
+#[inline(always)]
+#[must_use]
+pub fn closed_flags(flags: u32, from_syn_sent: bool) -> u16 {
+    let mut closed = flag::CLOSED;
+    if from_syn_sent {
+        closed |= flag::CONNECT_FAILED;
+        if flags & flag::RELEASED != 0 {
+            closed |= flag::GIVEN_UP;
+        }
+    }
+    closed as u16
+}
+
+/// What the skb at an uplink says of its sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// No socket; `forwarded` where the packet came in by an interface.
+    None { forwarded: bool },
+    /// A time-wait socket: no socket hook runs for it.
+    TimeWait,
+    /// A connection request: the egress hook ran with the listener.
+    Request,
+    /// A full socket.
+    Full { family: u32, kind: u32, protocol: u32, source_port: u32 },
+}
+
+const AF_INET: u32 = 2;
+const AF_INET6: u32 = 10;
+const SOCK_STREAM: u32 = 1;
+const SOCK_DGRAM: u32 = 2;
+const SOCK_RAW: u32 = 3;
+
+/// Destination ports whose UDP packets are the outside of a tunnel: VXLAN (IANA and Linux default), Geneve.
+const TUNNEL_PORTS: [u16; 3] = [4789, 8472, 6081];
+
+/// Whether the socket hooks count for sockets of this kind: TCP streams and UDP datagrams.
+#[inline(always)]
+#[must_use]
+pub const fn is_counted(kind: u32, protocol: u32) -> bool {
+    (kind == SOCK_STREAM && protocol == protocol::TCP as u32)
+        || (kind == SOCK_DGRAM && protocol == protocol::UDP as u32)
+}
+
+/// Home of an IP packet at the uplink; `None` where the egress hook has counted it in a flow or a listener.
+#[inline(always)]
+#[must_use]
+pub fn home_at_uplink(sender: Sender, headers: &Headers) -> Option<Home> {
+    let (family, kind, number, source_port) = match sender {
+        Sender::None { forwarded: true } => return Some(Home::Forwarded),
+        Sender::None { forwarded: false } | Sender::TimeWait => return Some(Home::KernelSent),
+        Sender::Request => return None,
+        Sender::Full { family, kind, protocol, source_port } => (family, kind, protocol, source_port),
+    };
+    if family != AF_INET && family != AF_INET6 {
+        return Some(Home::Raw);
+    }
+    if is_counted(kind, number) {
+        let same = u32::from(headers.protocol) == number;
+        let tunnel = headers.protocol == protocol::UDP
+            && u32::from(headers.source_port) != source_port
+            && TUNNEL_PORTS.contains(&headers.destination_port);
+        return if same && (!tunnel || headers.later_fragment) { None } else { Some(Home::Encapsulation) };
+    }
+    if kind == SOCK_RAW && is_kernel_made(headers) { Some(Home::ControlSocket) } else { Some(Home::Raw) }
+}
+
+/// The kernel's own raw sockets send TCP resets and ACKs, ICMP errors and answers, neighbour discovery and multicast
+/// reports; a user's raw socket sends the rest, echo requests above all.
+#[inline(always)]
+fn is_kernel_made(headers: &Headers) -> bool {
+    const ICMP_ECHO: u32 = 8;
+    const ICMPV6_ECHO: u32 = 128;
+    match headers.protocol {
+        protocol::TCP => true,
+        protocol::ICMP => headers.sequence != ICMP_ECHO,
+        protocol::ICMPV6 => headers.sequence != ICMPV6_ECHO,
+        _ => false,
+    }
+}
+
+/// Header bytes of this fragment that the socket hook did not see: a later fragment's whole IP header, and the
+/// fragment header (RFC 8200, section 4.5) of IPv6's first.
+#[inline(always)]
+#[must_use]
+pub fn fragment_bytes(headers: &Headers) -> u64 {
+    match (headers.fragment, headers.later_fragment, headers.ip_version) {
+        (true, true, _) => u64::from(headers.ip_bytes),
+        (true, false, 6) => 8,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(sequence: u32, payload: u64, tcp_flags: u8) -> (Headers, Size) {
+        let headers = Headers { protocol: 6, ip_bytes: 20, transport_bytes: 32, sequence, tcp_flags, ..Headers::default() };
+        let bytes = payload + 52;
+        (headers, Size { device_bytes: bytes, wire_bytes: bytes, payload_bytes: payload, packets: 1 })
+    }
+
+    fn send(sent: Sent, sequence: u32, payload: u64, flags: u8, record: [u8; 2]) -> (Sent, SentBytes) {
+        let (headers, size) = segment(sequence, payload, flags);
+        tcp_sent(sent, &headers, &size, || 77, || Some(record))
+    }
+
+    #[test]
+    fn payload_counts_once_and_repeats_are_retransmissions() {
+        let start = u32::MAX - 100;
+        let mut sent = Sent::default();
+        let cases = [
+            // sequence offset, payload, flags -> new payload, retransmitted
+            (0, 0, tcp_flag::SYN, 0, 0),
+            (0, 0, tcp_flag::SYN, 0, 52),
+            (1, 0, tcp_flag::ACK, 0, 0),
+            (1, 100, tcp_flag::ACK, 100, 0),
+            (101, 200, tcp_flag::ACK, 200, 0),
+            (1, 100, tcp_flag::ACK, 0, 152),
+            (201, 150, tcp_flag::ACK, 50, 100),
+            (351, 0, tcp_flag::FIN, 0, 0),
+            (351, 0, tcp_flag::FIN, 0, 52),
+            (350, 0, tcp_flag::ACK, 0, 0),
+        ];
+        for (index, (offset, payload, flags, new, repeated)) in cases.into_iter().enumerate() {
+            let (next, bytes) = send(sent, start.wrapping_add(offset), payload, flags, [0, 0]);
+            assert_eq!((bytes.payload_bytes, bytes.retransmitted_wire_bytes), (new, repeated), "packet {index}");
+            sent = next;
+        }
+        assert_ne!(u32::from(sent.flags) & flag::SYN_RETRIED, 0);
+    }
+
+    #[test]
+    fn a_request_is_timed_after_the_tls_handshake() {
+        let sent = Sent::default();
+        let (sent, _) = send(sent, 1, 500, 0, [22, 3]);
+        let (sent, _) = send(sent, 501, 64, 0, [20, 3]);
+        assert_eq!(sent.request_ns, 0);
+        let (sent, _) = send(sent, 565, 100, 0, [23, 3]);
+        assert_eq!(sent.request_ns, 77);
+        let (headers, size) = segment(0, 10, 0);
+        let received = Received { request_ns: sent.request_ns, ..Received::default() };
+        let received = tcp_received(received, &headers, &size, || 5_077);
+        assert_eq!((received.first_byte_us, received.request_ns), (Some(5), 0));
+    }
+
+    #[test]
+    fn an_answer_is_timed_once_and_acks_are_none() {
+        let (ack, none) = segment(0, 0, 0);
+        let waiting = Received { request_ns: 9, ..Received::default() };
+        assert_eq!(tcp_received(waiting, &ack, &none, || 99).first_byte_us, None);
+        let (data, some) = segment(0, 1, tcp_flag::RST);
+        let idle = tcp_received(Received::default(), &data, &some, || 99);
+        assert_eq!((idle.first_byte_us, u32::from(idle.flags) << 16), (None, flag::RESET_IN));
+    }
+
+    #[test]
+    fn homes_at_the_uplink() {
+        let tcp = Headers { protocol: 6, source_port: 5, ..Headers::default() };
+        let udp = Headers { protocol: 17, source_port: 5, destination_port: 53, ..Headers::default() };
+        let vxlan = Headers { protocol: 17, source_port: 9, destination_port: 4789, ..Headers::default() };
+        let icmp = |kind| Headers { protocol: 58, sequence: kind, ..Headers::default() };
+        let full = |family, kind, protocol| Sender::Full { family, kind, protocol, source_port: 5 };
+        let cases = [
+            (Sender::None { forwarded: false }, tcp, Some(Home::KernelSent)),
+            (Sender::None { forwarded: true }, tcp, Some(Home::Forwarded)),
+            (Sender::TimeWait, tcp, Some(Home::KernelSent)),
+            (Sender::Request, tcp, None),
+            (full(AF_INET, SOCK_STREAM, 6), tcp, None),
+            (full(AF_INET6, SOCK_DGRAM, 17), udp, None),
+            (full(AF_INET, SOCK_STREAM, 6), vxlan, Some(Home::Encapsulation)),
+            (full(AF_INET, SOCK_DGRAM, 17), vxlan, Some(Home::Encapsulation)),
+            (full(AF_INET, SOCK_RAW, 6), tcp, Some(Home::ControlSocket)),
+            (full(AF_INET6, SOCK_RAW, 58), icmp(135), Some(Home::ControlSocket)),
+            (full(AF_INET6, SOCK_RAW, 58), icmp(128), Some(Home::Raw)),
+            (full(AF_INET6, SOCK_DGRAM, 58), icmp(128), Some(Home::Raw)),
+            (full(17, SOCK_RAW, 768), tcp, Some(Home::Raw)),
+        ];
+        for (sender, headers, home) in cases {
+            assert_eq!(home_at_uplink(sender, &headers), home, "{sender:?} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn fragment_headers_are_named() {
+        let cases = [(4, false, false, 0), (4, true, false, 0), (4, true, true, 20), (6, true, false, 8), (6, true, true, 48)];
+        for (ip_version, fragment, later_fragment, bytes) in cases {
+            let ip_bytes = if ip_version == 4 { 20 } else { 48 };
+            let headers = Headers { ip_version, fragment, later_fragment, ip_bytes, ..Headers::default() };
+            assert_eq!(fragment_bytes(&headers), bytes, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_failed_connect_says_why() {
+        assert_eq!(u32::from(closed_flags(0, false)), flag::CLOSED);
+        assert_eq!(u32::from(closed_flags(0, true)), flag::CLOSED | flag::CONNECT_FAILED);
+        let given_up = flag::CLOSED | flag::CONNECT_FAILED | flag::GIVEN_UP;
+        assert_eq!(u32::from(closed_flags(flag::RELEASED, true)), given_up);
+    }
+}

@@ -1,0 +1,156 @@
+//! Every map, with its type, key, size and the reason for each, and the constants the loader sets. Knows no program.
+
+use core::ptr;
+
+use aya_ebpf::{
+    btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, Queue, RingBuf, SkStorage, lpm_trie::Key},
+    helpers::generated::bpf_sk_storage_get,
+    macros::btf_map,
+};
+use observer_ebpf::abi::{
+    Counters, EVENTS_BYTES, Flow, LOSSES, Lost, Origin, PREFIXES_MAX, READS_BYTES, SLOTS_MAX, SlotKey, UDP_FLOWS_MAX,
+    UPLINKS_MAX, UdpFlow, UdpKey, UplinkConfig, UplinkKey, UplinkTotals,
+};
+
+/// State of each socket: freed by the kernel together with the socket.
+#[btf_map]
+pub static FLOWS: SkStorage<Flow> = SkStorage::new();
+
+/// Namespace of each socket made since the agent attached; cloned from listener to accepted socket.
+#[btf_map]
+pub static ORIGINS: CloningSkStorage<Origin> = CloningSkStorage::new();
+
+/// Further remotes of UDP sockets. A plain hash, never LRU: what does not fit is counted, not evicted.
+#[btf_map]
+pub static UDP_FLOWS: HashMap<UdpKey, UdpFlow, { UDP_FLOWS_MAX as usize }> = HashMap::new();
+
+/// Which slot counts for which (uplink, home, destination).
+#[btf_map]
+pub static SLOTS: HashMap<SlotKey, u32, { SLOTS_MAX as usize }> = HashMap::new();
+
+/// Slots not given out yet, filled by the loader: popping is atomic on every kernel.
+#[btf_map]
+pub static SLOTS_FREE: Queue<u32, { SLOTS_MAX as usize }> = Queue::new();
+
+/// The kernel's totals; slot 0 takes what found no slot.
+#[btf_map]
+pub static SLOT_TOTALS: PerCpuArray<Counters, { SLOTS_MAX as usize }> = PerCpuArray::new();
+
+/// Address prefixes to tag sets.
+#[btf_map]
+pub static PREFIXES: LpmTrie<[u8; 16], u32, { PREFIXES_MAX as usize }> = LpmTrie::new();
+
+/// Which interface of which namespace is which uplink (index + 1).
+#[btf_map]
+pub static UPLINKS: HashMap<UplinkKey, u32, { UPLINKS_MAX as usize }> = HashMap::new();
+
+/// What the uplink programs must know of their device.
+#[btf_map]
+pub static UPLINK_CONFIGS: Array<UplinkConfig, { UPLINKS_MAX as usize }> = Array::new();
+
+/// What passed each uplink.
+#[btf_map]
+pub static UPLINK_TOTALS: PerCpuArray<UplinkTotals, { UPLINKS_MAX as usize }> = PerCpuArray::new();
+
+/// What was lost, by place.
+#[btf_map]
+pub static LOST: PerCpuArray<u64, { LOSSES as usize }> = PerCpuArray::new();
+
+/// Ends of flows.
+#[btf_map]
+pub static EVENTS: RingBuf<Flow, { EVENTS_BYTES as usize }> = RingBuf::new();
+
+/// What one pass of the iterator hands over.
+#[btf_map]
+pub static READS: RingBuf<Flow, { READS_BYTES as usize }> = RingBuf::new();
+
+/// Word 0: 1 = the iterator hands over every flow, changed or not (first pass after a start).
+#[btf_map]
+pub static CONTROL: Array<u32, 1> = Array::new();
+
+/// 1 where `bpf_get_netns_cookie` may be called by programs with an skb (kernel 6.15).
+#[unsafe(no_mangle)]
+static NETNS_BY_PACKET: u8 = 0;
+/// Offset of `skc_net` in `struct sock_common`, from BTF; 0 = not known.
+#[unsafe(no_mangle)]
+static SOCK_NET_OFFSET: u32 = 0;
+/// Offset of `ns.inum` in `struct net`, from BTF.
+#[unsafe(no_mangle)]
+static NET_INUM_OFFSET: u32 = 0;
+
+macro_rules! loader_constant {
+    ($name:ident, $constant:ident, $type:ty) => {
+        #[inline(always)]
+        pub fn $name() -> $type {
+            // SAFETY: the static is initialised, aligned read-only data that the loader may replace before load.
+            unsafe { ptr::read_volatile(&raw const $constant) }
+        }
+    };
+}
+
+loader_constant!(netns_by_packet, NETNS_BY_PACKET, u8);
+loader_constant!(sock_net_offset, SOCK_NET_OFFSET, u32);
+loader_constant!(net_inum_offset, NET_INUM_OFFSET, u32);
+
+/// Atomic add without a result, which 5.10 takes.
+#[inline(always)]
+pub fn add(counter: *mut u64, count: u64) {
+    // SAFETY: every caller passes a field of a live map value.
+    unsafe {
+        core::intrinsics::atomic_xadd::<u64, u64, { core::intrinsics::AtomicOrdering::Relaxed }>(counter, count);
+    }
+}
+
+pub fn lose(place: Lost) {
+    if let Some(count) = LOST.get_ptr_mut(place as u32) {
+        add(count, 1);
+    }
+}
+
+/// Tag set of an address (network byte order, IPv4 mapped).
+#[inline(always)]
+pub fn tag(address: &[u8; 16]) -> u32 {
+    PREFIXES.get(&Key::new(128, *address)).copied().unwrap_or(observer_ebpf::abi::TAG_NONE)
+}
+
+/// The socket's flow, made where there is none; null where option memory is used up.
+///
+/// `sk` is the socket pointer that the program's context or `bpf_sk_fullsock` gave.
+#[inline(always)]
+pub fn flow<T>(sk: *mut T, make: bool) -> *mut Flow {
+    storage(ptr::from_ref(&FLOWS).cast_mut().cast(), sk, make).cast()
+}
+
+/// The socket's origin; null for sockets older than the agent.
+#[inline(always)]
+pub fn origin<T>(sk: *mut T, make: bool) -> *mut Origin {
+    storage(ptr::from_ref(&ORIGINS).cast_mut().cast(), sk, make).cast()
+}
+
+#[inline(always)]
+fn storage<T>(map: *mut core::ffi::c_void, sk: *mut T, make: bool) -> *mut core::ffi::c_void {
+    // SAFETY: the verifier checks the map, the socket pointer and every use of the result.
+    unsafe { bpf_sk_storage_get(map, sk.cast(), ptr::null_mut(), u64::from(make)) }
+}
+
+const BPF_F_NO_PREALLOC: usize = 1;
+const BPF_F_CLONE: usize = 1 << 9;
+
+/// As aya's `SkStorage`, with the flag that copies the value to accepted sockets.
+#[repr(C)]
+pub struct CloningSkStorage<T> {
+    r#type: *const [i32; 24],
+    key: *const i32,
+    value: *const T,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; BPF_F_NO_PREALLOC | BPF_F_CLONE],
+}
+
+// SAFETY: the pointers are a declaration that the loader reads from BTF; nothing dereferences them.
+unsafe impl<T> Sync for CloningSkStorage<T> {}
+
+impl<T> CloningSkStorage<T> {
+    pub const fn new() -> Self {
+        Self { r#type: ptr::null(), key: ptr::null(), value: ptr::null(), max_entries: ptr::null(), map_flags: ptr::null() }
+    }
+}

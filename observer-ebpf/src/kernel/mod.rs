@@ -1,0 +1,22 @@
+//! The programs and what they share: maps, slots, the way a packet's bytes are read.
+
+mod count;
+mod flow;
+mod maps;
+mod owner;
+mod read;
+mod skb;
+mod slot;
+mod state;
+mod udp;
+mod uplink;
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// The helpers used include ones the kernel gives to GPL-compatible programs only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 4] = *b"GPL\0";

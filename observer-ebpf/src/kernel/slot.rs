@@ -1,0 +1,60 @@
+//! The kernel's totals by (uplink, home, destination): finding a packet's slot once, adding to it every time.
+
+use aya_ebpf::bindings::BPF_NOEXIST;
+use observer_ebpf::{
+    abi::{Home, Lost, SlotKey, UplinkKey},
+    packet::Size,
+};
+
+use super::{
+    maps::{SLOT_TOTALS, SLOTS, SLOTS_FREE, UPLINKS, add, lose},
+    skb::Direction,
+};
+
+/// Index + 1 of the uplink; 0 = the interface is none.
+#[inline(always)]
+pub fn uplink(netns_cookie: u64, ifindex: u32) -> u32 {
+    // SAFETY: the value is copied at once; entries change only when the agent is reconfigured.
+    unsafe { UPLINKS.get(UplinkKey { netns_cookie, ifindex, _pad: 0 }) }.copied().unwrap_or(0)
+}
+
+/// Slot of (uplink, home, destination), given out at its first use.
+#[inline(never)]
+pub fn slot(uplink: u32, home: Home, tag: u32) -> u32 {
+    let key = SlotKey { uplink: uplink as u16, home: home as u8, _pad: 0, tag };
+    // SAFETY: the value is copied at once and never changes.
+    if let Some(slot) = unsafe { SLOTS.get(key) } {
+        return *slot;
+    }
+    let Ok(Some(free)) = SLOTS_FREE.pop() else {
+        lose(Lost::Slot);
+        return 0;
+    };
+    if SLOTS.insert(key, free, u64::from(BPF_NOEXIST)).is_err() {
+        // Another CPU was first: its slot counts, ours goes back.
+        let _ = SLOTS_FREE.push(free, 0);
+    }
+    // SAFETY: the value is copied at once and never changes.
+    unsafe { SLOTS.get(key) }.copied().unwrap_or(0)
+}
+
+/// Adds one packet to a slot's totals.
+#[inline(always)]
+pub fn add_to_slot(slot: u32, direction: Direction, size: &Size, payload_bytes: u64, retransmitted_wire_bytes: u64) {
+    let Some(totals) = SLOT_TOTALS.get_ptr_mut(slot) else {
+        return;
+    };
+    let at = direction.index();
+    // SAFETY: the pointer is to a live map value, the index is 0 or 1.
+    unsafe {
+        add(&raw mut (*totals).device_bytes[at], size.device_bytes);
+        add(&raw mut (*totals).wire_bytes[at], size.wire_bytes);
+        add(&raw mut (*totals).packets[at], size.packets);
+        if payload_bytes != 0 {
+            add(&raw mut (*totals).payload_bytes[at], payload_bytes);
+        }
+        if retransmitted_wire_bytes != 0 {
+            add(&raw mut (*totals).retransmitted_wire_bytes, retransmitted_wire_bytes);
+        }
+    }
+}
