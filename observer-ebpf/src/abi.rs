@@ -2,7 +2,7 @@
 //! padding, native byte order unless a field says otherwise; sizes and offsets are asserted at compile time, and
 //! [`VERSION`] is part of the pin path, so two builds that disagree never share a map.
 
-use core::mem::size_of;
+use core::mem::{offset_of, size_of};
 
 /// Raised by hand whenever a struct, a constant's meaning or a map's declaration in this crate changes.
 pub const VERSION: u32 = 1;
@@ -154,6 +154,9 @@ impl Flow {
 /// The storage budget: option memory is shared with MSG_ZEROCOPY and filters (design, section 4).
 const _: () = assert!(size_of::<Flow>() <= 256);
 const _: () = assert!(size_of::<Flow>() % 8 == 0);
+/// The kernel half reads and writes addresses as two words.
+const _: () = assert!(offset_of!(Flow, local_address) % 8 == 0 && offset_of!(Flow, remote_address) % 8 == 0);
+const _: () = assert!(offset_of!(UdpKey, local_address) % 8 == 0 && offset_of!(UdpKey, remote_address) % 8 == 0);
 const _: () = assert!(size_of::<Counters>() == 72);
 
 /// Value of the origin storage, made at `socket()` and cloned to accepted sockets.
@@ -200,7 +203,9 @@ pub struct UdpFlow {
     /// See [`initiator`].
     pub initiator: u8,
     pub ip_version: u8,
-    pub _pad: [u8; 6],
+    /// The identity fields are filled in (1) or not yet (0).
+    pub ready: u8,
+    pub _pad: [u8; 5],
 }
 
 const _: () = assert!(size_of::<UdpFlow>() % 8 == 0);

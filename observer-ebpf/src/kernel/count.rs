@@ -71,13 +71,13 @@ fn count(skb: *mut __sk_buff, direction: Direction) {
     let size = size(&packet, &headers);
     let tcp = headers.protocol == protocol::TCP;
     if tcp && state == TCP_LISTEN {
-        elsewhere(skb, sk, &Elsewhere { home: Home::Handshake, direction, ip_version: headers.ip_version, size });
+        elsewhere(skb, sk, &Elsewhere { home: Home::Handshake, at: direction.index() as u32, ip_version: headers.ip_version, size });
         return;
     }
     let flow = maps::flow(sk, true);
     if flow.is_null() {
         lose(Lost::Storage);
-        elsewhere(skb, sk, &Elsewhere { home: Home::StorageFailed, direction, ip_version: headers.ip_version, size });
+        elsewhere(skb, sk, &Elsewhere { home: Home::StorageFailed, at: direction.index() as u32, ip_version: headers.ip_version, size });
         return;
     }
     // SAFETY: `flow` is the socket's live storage.
@@ -86,7 +86,7 @@ fn count(skb: *mut __sk_buff, direction: Direction) {
             flow::begin(flow, skb, sk, &headers, direction == Direction::Egress);
         }
         if !tcp && !udp::is_first_remote(flow, &packet, &headers, direction) {
-            udp::count(flow, skb, &headers, &size, direction);
+            udp::count(flow, skb, &headers, &size, direction.index() as u32);
             return;
         }
         if (*flow).ifindex[direction.index()] != ifindex {
@@ -127,13 +127,8 @@ unsafe fn tcp_egress(flow: *mut Flow, sk: *mut bpf_sock, packet: &SocketSkb, hea
         (*counters).payload_bytes[0] += bytes.payload_bytes;
         (*counters).packets[0] += size.packets;
         (*counters).retransmitted_wire_bytes += bytes.retransmitted_wire_bytes;
-        add_to_slot(
-            u32::from((*flow).slot[0]),
-            Direction::Egress,
-            size,
-            bytes.payload_bytes,
-            bytes.retransmitted_wire_bytes,
-        );
+        let slot = u32::from((*flow).slot[0]);
+        add_to_slot(slot, 0, size, bytes.payload_bytes, bytes.retransmitted_wire_bytes);
         let tcp = bpf_tcp_sock(sk);
         if !tcp.is_null() {
             received_payload(flow, tcp);
@@ -160,7 +155,7 @@ unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, siz
         add(&raw mut (*counters).device_bytes[1], size.device_bytes);
         add(&raw mut (*counters).wire_bytes[1], size.wire_bytes);
         add(&raw mut (*counters).packets[1], size.packets);
-        add_to_slot(u32::from((*flow).slot[1]), Direction::Ingress, size, size.payload_bytes, 0);
+        add_to_slot(u32::from((*flow).slot[1]), 1, size, size.payload_bytes, 0);
         let tcp = bpf_tcp_sock(sk);
         if !tcp.is_null() {
             received_payload(flow, tcp);
@@ -194,7 +189,7 @@ unsafe fn udp_either(flow: *mut Flow, direction: Direction, size: &Size) {
         add(&raw mut (*counters).wire_bytes[at], size.wire_bytes);
         add(&raw mut (*counters).payload_bytes[at], size.payload_bytes);
         add(&raw mut (*counters).packets[at], size.packets);
-        add_to_slot(u32::from((*flow).slot[at]), direction, size, size.payload_bytes, 0);
+        add_to_slot(u32::from((*flow).slot[at]), at as u32, size, size.payload_bytes, 0);
     }
 }
 
@@ -218,7 +213,8 @@ fn is_end(flow: &Flow, headers: &Headers, state: u32, direction: Direction) -> b
 /// Where a packet without a flow goes.
 struct Elsewhere {
     home: Home,
-    direction: Direction,
+    /// [`Direction::index`], as a number whose bound the verifier can follow.
+    at: u32,
     ip_version: u8,
     size: Size,
 }
@@ -226,11 +222,11 @@ struct Elsewhere {
 /// Counts a packet that has no flow by the destination in its own headers.
 #[inline(never)]
 fn elsewhere(skb: *mut __sk_buff, sk: *mut bpf_sock, to: &Elsewhere) -> u64 {
-    let remote = address(&SocketSkb(skb), to.ip_version, to.direction == Direction::Ingress);
+    let remote = address(&SocketSkb(skb), to.ip_version, to.at != 0);
     // SAFETY: the context is valid while the program runs.
     let ifindex = unsafe { (*skb).ifindex };
     let uplink = slot::uplink(flow::netns_cookie(skb, sk), ifindex);
-    let slot = slot::slot(uplink, to.home, tag(&remote));
-    add_to_slot(slot, to.direction, &to.size, to.size.payload_bytes, 0);
+    let slot = slot::slot(uplink, to.home, tag(remote));
+    add_to_slot(slot, to.at, &to.size, to.size.payload_bytes, 0);
     0
 }

@@ -16,7 +16,7 @@ use observer_ebpf::{
 
 use super::{
     maps::{EVENTS, lose, netns_by_packet, origin, tag},
-    skb::{SocketSkb, address},
+    skb::{SocketSkb, address, store_address},
     slot,
 };
 
@@ -49,14 +49,15 @@ pub fn begin(flow: *mut Flow, skb: *mut __sk_buff, sk: *mut bpf_sock, headers: &
         }
         flow.protocol = headers.protocol;
         flow.ip_version = headers.ip_version;
-        flow.local_address = address(&packet, headers.ip_version, egress);
-        flow.remote_address = address(&packet, headers.ip_version, !egress);
+        let remote = address(&packet, headers.ip_version, !egress);
+        store_address(&raw mut flow.local_address, address(&packet, headers.ip_version, egress));
+        store_address(&raw mut flow.remote_address, remote);
         (flow.local_port, flow.remote_port) = if egress {
             (headers.source_port, headers.destination_port)
         } else {
             (headers.destination_port, headers.source_port)
         };
-        flow.tag = tag(&flow.remote_address);
+        flow.tag = tag(remote);
         if headers.protocol == protocol::UDP && !older && flow.initiator == initiator::UNKNOWN {
             flow.initiator = if egress { initiator::LOCAL } else { initiator::REMOTE };
         }

@@ -12,6 +12,8 @@ use observer_ebpf::abi::{
     UPLINKS_MAX, UdpFlow, UdpKey, UplinkConfig, UplinkKey, UplinkTotals,
 };
 
+use super::skb::Address;
+
 /// State of each socket: freed by the kernel together with the socket.
 #[btf_map]
 pub static FLOWS: SkStorage<Flow> = SkStorage::new();
@@ -38,7 +40,7 @@ pub static SLOT_TOTALS: PerCpuArray<Counters, { SLOTS_MAX as usize }> = PerCpuAr
 
 /// Address prefixes to tag sets.
 #[btf_map]
-pub static PREFIXES: LpmTrie<[u8; 16], u32, { PREFIXES_MAX as usize }> = LpmTrie::new();
+pub static PREFIXES: LpmTrie<Address, u32, { PREFIXES_MAX as usize }> = LpmTrie::new();
 
 /// Which interface of which namespace is which uplink (index + 1).
 #[btf_map]
@@ -107,10 +109,10 @@ pub fn lose(place: Lost) {
     }
 }
 
-/// Tag set of an address (network byte order, IPv4 mapped).
+/// Tag set of an address.
 #[inline(always)]
-pub fn tag(address: &[u8; 16]) -> u32 {
-    PREFIXES.get(&Key::new(128, *address)).copied().unwrap_or(observer_ebpf::abi::TAG_NONE)
+pub fn tag(address: Address) -> u32 {
+    PREFIXES.get(&Key::new(128, address)).copied().unwrap_or(observer_ebpf::abi::TAG_NONE)
 }
 
 /// The socket's flow, made where there is none; null where option memory is used up.

@@ -20,7 +20,13 @@ impl Packet for SocketSkb {
             if start + AT + N > end {
                 return self.at::<N>(AT as u32);
             }
-            Some(*((start + AT) as *const [u8; N]))
+            // An IP header starts at an even address, so pairs of bytes are loaded at once: the compiler would load
+            // an array of bytes one by one.
+            let mut bytes = [0; N];
+            for (index, pair) in bytes.chunks_exact_mut(2).enumerate() {
+                pair.copy_from_slice(&(*((start + AT + index * 2) as *const u16)).to_ne_bytes());
+            }
+            Some(bytes)
         }
     }
 
@@ -109,6 +115,7 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// Index of the direction's half of a counter.
     #[inline(always)]
     pub const fn index(self) -> usize {
         match self {
@@ -118,17 +125,44 @@ impl Direction {
     }
 }
 
-/// Source (or destination) address of an IP packet, IPv4 as ::ffff:a.b.c.d.
+/// An address as the ABI has it (network byte order, IPv4 as ::ffff:a.b.c.d), in two words.
+pub type Address = [u64; 2];
+
+/// Source (or destination) address of an IP packet.
 #[inline(always)]
-pub fn address<P: Packet>(packet: &P, ip_version: u8, source: bool) -> [u8; 16] {
+pub fn address<P: Packet>(packet: &P, ip_version: u8, source: bool) -> Address {
     if ip_version == 4 {
         let four = if source { packet.fixed::<12, 4>() } else { packet.fixed::<16, 4>() };
         let [a, b, c, d] = four.unwrap_or_default();
-        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+        [0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])]
     } else {
-        let sixteen = if source { packet.fixed::<8, 16>() } else { packet.fixed::<24, 16>() };
-        sixteen.unwrap_or_default()
+        let [high, low] = if source {
+            [packet.fixed::<8, 8>(), packet.fixed::<16, 8>()]
+        } else {
+            [packet.fixed::<24, 8>(), packet.fixed::<32, 8>()]
+        };
+        [u64::from_ne_bytes(high.unwrap_or_default()), u64::from_ne_bytes(low.unwrap_or_default())]
     }
+}
+
+/// Reads an address field of a live ABI value.
+///
+/// # Safety
+/// `field` points to such a field; the ABI asserts that it is aligned for words.
+#[inline(always)]
+pub unsafe fn load_address(field: *const [u8; 16]) -> Address {
+    // SAFETY: the caller's promise.
+    unsafe { *field.cast() }
+}
+
+/// Writes an address field of a live ABI value.
+///
+/// # Safety
+/// As [`load_address`].
+#[inline(always)]
+pub unsafe fn store_address(field: *mut [u8; 16], address: Address) {
+    // SAFETY: the caller's promise.
+    unsafe { *field.cast() = address }
 }
 
 /// The full socket of an skb; `None` for none and for time-wait and request sockets.

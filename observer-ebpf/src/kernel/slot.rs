@@ -6,10 +6,7 @@ use observer_ebpf::{
     packet::Size,
 };
 
-use super::{
-    maps::{SLOT_TOTALS, SLOTS, SLOTS_FREE, UPLINKS, add, lose},
-    skb::Direction,
-};
+use super::maps::{SLOT_TOTALS, SLOTS, SLOTS_FREE, UPLINKS, add, lose};
 
 /// Index + 1 of the uplink; 0 = the interface is none.
 #[inline(always)]
@@ -38,13 +35,13 @@ pub fn slot(uplink: u32, home: Home, tag: u32) -> u32 {
     unsafe { SLOTS.get(key) }.copied().unwrap_or(0)
 }
 
-/// Adds one packet to a slot's totals.
+/// Adds one packet to a slot's totals; `at` is [`super::skb::Direction::index`].
 #[inline(always)]
-pub fn add_to_slot(slot: u32, direction: Direction, size: &Size, payload_bytes: u64, retransmitted_wire_bytes: u64) {
+pub fn add_to_slot(slot: u32, at: u32, size: &Size, payload_bytes: u64, retransmitted_wire_bytes: u64) {
     let Some(totals) = SLOT_TOTALS.get_ptr_mut(slot) else {
         return;
     };
-    let at = direction.index();
+    let at = at as usize & 1;
     // SAFETY: the pointer is to a live map value, the index is 0 or 1.
     unsafe {
         add(&raw mut (*totals).device_bytes[at], size.device_bytes);

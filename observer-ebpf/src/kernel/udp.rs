@@ -1,33 +1,65 @@
 //! UDP sockets that talk to several remotes: the first is counted in the socket's storage, the others in a bounded hash.
 
-use aya_ebpf::{bindings::{__sk_buff, BPF_NOEXIST}, helpers::generated::bpf_ktime_get_ns};
+use aya_ebpf::{
+    bindings::{__sk_buff, BPF_NOEXIST},
+    helpers::generated::bpf_ktime_get_ns,
+};
 use observer_ebpf::{
-    abi::{Flow, Home, Lost, UdpFlow, UdpKey, initiator},
+    abi::{Counters, Flow, Home, Lost, UdpFlow, UdpKey, initiator},
     packet::{Headers, Size},
 };
 
 use super::{
     maps::{UDP_FLOWS, add, lose, tag},
-    skb::{Direction, SocketSkb, address},
+    skb::{Direction, SocketSkb, address, load_address, store_address},
     slot::{self, add_to_slot},
 };
 
+/// What a new entry holds until it is filled; a constant, because the stack has no room for it.
+static EMPTY: UdpFlow = UdpFlow {
+    counters: Counters {
+        device_bytes: [0; 2],
+        wire_bytes: [0; 2],
+        payload_bytes: [0; 2],
+        packets: [0; 2],
+        retransmitted_wire_bytes: 0,
+    },
+    netns_cookie: 0,
+    cgroup_id: 0,
+    start_ns: 0,
+    comm: [0; 16],
+    pid: 0,
+    uid: 0,
+    ifindex: [0; 2],
+    slot: [0; 2],
+    tag: 0,
+    netns_inode: 0,
+    initiator: 0,
+    ip_version: 0,
+    ready: 0,
+    _pad: [0; 5],
+};
+
 /// Whether the packet's remote is the one the storage counts.
+///
+/// # Safety
+/// `flow` is live storage.
 #[inline(always)]
 pub unsafe fn is_first_remote(flow: *mut Flow, packet: &SocketSkb, headers: &Headers, direction: Direction) -> bool {
     let ingress = direction == Direction::Ingress;
     let port = if ingress { headers.source_port } else { headers.destination_port };
-    // SAFETY: `flow` is live storage.
+    // SAFETY: the caller's promise.
     unsafe {
-        (*flow).remote_port == port && (*flow).remote_address == address(packet, headers.ip_version, ingress)
+        (*flow).remote_port == port
+            && load_address(&raw const (*flow).remote_address) == address(packet, headers.ip_version, ingress)
     }
 }
 
-/// Counts a packet to or from a further remote.
+/// Counts a packet to or from a further remote; `at` is [`Direction::index`].
 #[inline(never)]
-pub fn count(flow: *mut Flow, skb: *mut __sk_buff, headers: &Headers, size: &Size, direction: Direction) -> u64 {
+pub fn count(flow: *mut Flow, skb: *mut __sk_buff, headers: &Headers, size: &Size, at: u32) -> u64 {
     let packet = SocketSkb(skb);
-    let egress = direction == Direction::Egress;
+    let egress = at == 0;
     // SAFETY: the context is valid while the program runs, `flow` is live storage.
     let (ifindex, cookie) = unsafe { ((*skb).ifindex, (*flow).cookie) };
     let (local_port, remote_port) = if egress {
@@ -35,31 +67,26 @@ pub fn count(flow: *mut Flow, skb: *mut __sk_buff, headers: &Headers, size: &Siz
     } else {
         (headers.destination_port, headers.source_port)
     };
-    let key = UdpKey {
-        cookie,
-        local_address: address(&packet, headers.ip_version, egress),
-        remote_address: address(&packet, headers.ip_version, !egress),
-        local_port,
-        remote_port,
-        _pad: 0,
-    };
-    let entry = match UDP_FLOWS.get_ptr_mut(key) {
-        Some(entry) => entry,
-        None => match make(flow, &key, headers.ip_version, egress) {
-            Some(entry) => entry,
-            None => {
-                lose(Lost::UdpTable);
-                // SAFETY: `flow` is live storage.
-                let uplink = slot::uplink(unsafe { (*flow).netns_cookie }, ifindex);
-                let slot = slot::slot(uplink, Home::TableFull, tag(&key.remote_address));
-                add_to_slot(slot, direction, size, size.payload_bytes, 0);
-                return 0;
-            }
-        },
-    };
-    let at = direction.index();
-    // SAFETY: `entry` is a live map value; the index is 0 or 1.
+    let mut key = UdpKey { cookie, local_port, remote_port, ..UdpKey::default() };
+    let remote = address(&packet, headers.ip_version, !egress);
+    // SAFETY: the fields of a local value.
     unsafe {
+        store_address(&raw mut key.local_address, address(&packet, headers.ip_version, egress));
+        store_address(&raw mut key.remote_address, remote);
+    }
+    let Some(entry) = entry(&key) else {
+        lose(Lost::UdpTable);
+        // SAFETY: `flow` is live storage.
+        let uplink = slot::uplink(unsafe { (*flow).netns_cookie }, ifindex);
+        add_to_slot(slot::slot(uplink, Home::TableFull, tag(remote)), at, size, size.payload_bytes, 0);
+        return 0;
+    };
+    let at = at as usize & 1;
+    // SAFETY: `entry` is a live map value, `flow` is live storage; the index is 0 or 1.
+    unsafe {
+        if (*entry).ready == 0 {
+            fill(entry, flow, tag(remote), headers.ip_version, egress);
+        }
         if (*entry).ifindex[at] != ifindex {
             let uplink = slot::uplink((*entry).netns_cookie, ifindex);
             (*entry).slot[at] = slot::slot(uplink, Home::Flow, (*entry).tag) as u16;
@@ -70,34 +97,40 @@ pub fn count(flow: *mut Flow, skb: *mut __sk_buff, headers: &Headers, size: &Siz
         add(&raw mut (*counters).wire_bytes[at], size.wire_bytes);
         add(&raw mut (*counters).payload_bytes[at], size.payload_bytes);
         add(&raw mut (*counters).packets[at], size.packets);
-        add_to_slot(u32::from((*entry).slot[at]), direction, size, size.payload_bytes, 0);
+        add_to_slot(u32::from((*entry).slot[at]), at as u32, size, size.payload_bytes, 0);
     }
     0
 }
 
+/// The remote's entry, made where there is none; `None` where the table is full.
 #[inline(always)]
-fn make(flow: *mut Flow, key: &UdpKey, ip_version: u8, egress: bool) -> Option<*mut UdpFlow> {
-    // SAFETY: `flow` is live storage.
-    let entry = unsafe {
-        let known = (*flow).initiator != initiator::UNKNOWN;
-        UdpFlow {
-            netns_cookie: (*flow).netns_cookie,
-            cgroup_id: (*flow).cgroup_id,
-            start_ns: bpf_ktime_get_ns(),
-            comm: (*flow).comm,
-            pid: (*flow).pid,
-            uid: (*flow).uid,
-            tag: tag(&key.remote_address),
-            initiator: match (known, egress) {
-                (false, _) => initiator::UNKNOWN,
-                (true, true) => initiator::LOCAL,
-                (true, false) => initiator::REMOTE,
-            },
-            ip_version,
-            ..UdpFlow::default()
-        }
-    };
+fn entry(key: &UdpKey) -> Option<*mut UdpFlow> {
+    if let Some(entry) = UDP_FLOWS.get_ptr_mut(key) {
+        return Some(entry);
+    }
     // A race for the same remote is lost to the other CPU, whose entry then counts for both.
-    let _ = UDP_FLOWS.insert(key, entry, u64::from(BPF_NOEXIST));
+    let _ = UDP_FLOWS.insert(key, &EMPTY, u64::from(BPF_NOEXIST));
     UDP_FLOWS.get_ptr_mut(key)
+}
+
+/// Fills a new entry from its socket; two CPUs that race here write the same values.
+#[inline(always)]
+unsafe fn fill(entry: *mut UdpFlow, flow: *mut Flow, tag: u32, ip_version: u8, egress: bool) {
+    // SAFETY: both are live map values.
+    unsafe {
+        (*entry).netns_cookie = (*flow).netns_cookie;
+        (*entry).cgroup_id = (*flow).cgroup_id;
+        (*entry).start_ns = bpf_ktime_get_ns();
+        (*entry).comm = (*flow).comm;
+        (*entry).pid = (*flow).pid;
+        (*entry).uid = (*flow).uid;
+        (*entry).tag = tag;
+        (*entry).ip_version = ip_version;
+        (*entry).initiator = match ((*flow).initiator, egress) {
+            (initiator::UNKNOWN, _) => initiator::UNKNOWN,
+            (_, true) => initiator::LOCAL,
+            (_, false) => initiator::REMOTE,
+        };
+        (*entry).ready = 1;
+    }
 }

@@ -95,7 +95,7 @@ fn leave(skb: *mut __sk_buff, index: u32) {
         }
         Some(home) => {
             let ip_version = headers.ip_version;
-            aside(&packet, &Aside { uplink: index + 1, home, direction: Direction::Egress, ip_version, size: rest });
+            aside(&packet, &Aside { uplink: index + 1, home, at: 0, ip_version, size: rest });
         }
     }
 }
@@ -184,7 +184,7 @@ fn not_ip(totals: *mut UplinkTotals, packet: &LinkSkb, index: u32, direction: Di
     let size = Size { device_bytes: bytes, wire_bytes: bytes, payload_bytes: 0, packets: 1 };
     pass(totals, &size, direction);
     let slot = slot::slot(index + 1, Home::NonIp, observer_ebpf::abi::TAG_NONE);
-    add_to_slot(slot, direction, &size, 0, 0);
+    add_to_slot(slot, direction.index() as u32, &size, 0, 0);
     0
 }
 
@@ -192,7 +192,8 @@ fn not_ip(totals: *mut UplinkTotals, packet: &LinkSkb, index: u32, direction: Di
 struct Aside {
     uplink: u32,
     home: Home,
-    direction: Direction,
+    /// [`Direction::index`], as a number whose bound the verifier can follow.
+    at: u32,
     ip_version: u8,
     size: Size,
 }
@@ -201,16 +202,16 @@ impl Aside {
     #[inline(always)]
     const fn headers_only(index: u32, home: Home, direction: Direction, ip_version: u8, bytes: u64) -> Self {
         let size = Size { device_bytes: bytes, wire_bytes: bytes, payload_bytes: 0, packets: 0 };
-        Self { uplink: index + 1, home, direction, ip_version, size }
+        Self { uplink: index + 1, home, at: direction.index() as u32, ip_version, size }
     }
 }
 
 /// Counts bytes that are in no flow, by the destination in the packet's headers.
 #[inline(never)]
 fn aside(packet: &LinkSkb, aside: &Aside) -> u64 {
-    let remote = address(packet, aside.ip_version, aside.direction == Direction::Ingress);
-    let slot = slot::slot(aside.uplink, aside.home, tag(&remote));
-    add_to_slot(slot, aside.direction, &aside.size, aside.size.payload_bytes, 0);
+    let remote = address(packet, aside.ip_version, aside.at != 0);
+    let slot = slot::slot(aside.uplink, aside.home, tag(remote));
+    add_to_slot(slot, aside.at, &aside.size, aside.size.payload_bytes, 0);
     0
 }
 

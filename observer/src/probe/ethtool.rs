@@ -1,0 +1,69 @@
+//! The three questions to a device or a socket that need an ioctl or a socket option. Knows no BPF.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd as _},
+};
+
+use anyhow::{Context as _, Result};
+
+const SIOCGIFHWADDR: libc::Ioctl = 0x8927;
+const SIOCETHTOOL: libc::Ioctl = 0x8946;
+/// Whether TCP segmentation is left to the device.
+const ETHTOOL_GTSO: u32 = 0x1e;
+const SO_NETNS_COOKIE: libc::c_int = 71;
+
+/// Link type of the interface (ARPHRD_*).
+///
+/// # Errors
+/// Where there is no such interface.
+pub fn hardware_type(socket: impl AsFd, device: &str) -> Result<u32> {
+    let mut request = request(device);
+    ask(socket, SIOCGIFHWADDR, &mut request).with_context(|| format!("ask for the link type of `{device}`"))?;
+    // SAFETY: the kernel filled the address in; its family is the link type.
+    Ok(u32::from(unsafe { request.ifr_ifru.ifru_hwaddr.sa_family }))
+}
+
+/// Whether the driver is handed segmentation bundles, and so counts each as one packet: true for virtual devices with
+/// TSO on; a device that cannot say counts what it sends.
+pub fn counts_bundles(socket: impl AsFd, device: &str) -> bool {
+    let mut value = [ETHTOOL_GTSO, 0];
+    let mut request = request(device);
+    request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
+    ask(socket, SIOCETHTOOL, &mut request).is_ok() && value[1] != 0
+}
+
+/// Cookie of the socket's network namespace (`SO_NETNS_COOKIE`, 5.14).
+///
+/// # Errors
+/// `ENOPROTOOPT` on older kernels.
+pub fn namespace_cookie(socket: impl AsFd) -> io::Result<u64> {
+    let mut cookie: u64 = 0;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes into the value.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
+}
+
+fn request(device: &str) -> libc::ifreq {
+    // SAFETY: all zero is a valid request.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(device.bytes().take(libc::IFNAMSIZ - 1)) {
+        *to = from.cast_signed();
+    }
+    request
+}
+
+fn ask(socket: impl AsFd, command: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
+    // SAFETY: the request is the struct that the command reads and writes; what it points to outlives the call.
+    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), command, std::ptr::from_mut(request)) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

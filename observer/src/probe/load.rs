@@ -1,0 +1,212 @@
+//! Loads the embedded object: sets its constants, reuses pinned maps of the same shape, and loads each program, the
+//! optional ones by trying. Attaches nothing.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::MapInfo,
+    programs::{Iter, Program, ProgramError},
+};
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use observer_ebpf::abi;
+use sha2::{Digest as _, Sha256};
+
+use super::{Limits, btf::member_offset};
+
+/// The kernel half, built from the source in this repository.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
+
+/// What decides whether two builds may share maps: the structs that cross, and the maps' declarations.
+const SHAPE: [&str; 2] =
+    [include_str!("../../../observer-ebpf/src/abi.rs"), include_str!("../../../observer-ebpf/src/kernel/maps.rs")];
+
+/// Maps that outlive the agent when pinning is on, with the sizes of key and value; the rest is scratch.
+const PINNED_MAPS: [(&str, usize, usize); 12] = [
+    ("FLOWS", 4, size_of::<abi::Flow>()),
+    ("ORIGINS", 4, size_of::<abi::Origin>()),
+    ("UDP_FLOWS", size_of::<abi::UdpKey>(), size_of::<abi::UdpFlow>()),
+    ("SLOTS", size_of::<abi::SlotKey>(), 4),
+    ("SLOTS_FREE", 0, 4),
+    ("SLOT_TOTALS", 4, size_of::<abi::Counters>()),
+    ("PREFIXES", size_of::<abi::PrefixKey>(), 4),
+    ("UPLINKS", size_of::<abi::UplinkKey>(), 4),
+    ("UPLINK_CONFIGS", 4, size_of::<abi::UplinkConfig>()),
+    ("UPLINK_TOTALS", 4, size_of::<abi::UplinkTotals>()),
+    ("LOST", 4, 8),
+    ("EVENTS", 0, 0),
+];
+
+/// Programs without which there is nothing to run.
+const REQUIRED: [&str; 2] = ["count_egress", "count_ingress"];
+
+/// The object in the kernel, not attached to anything yet.
+pub struct Loaded {
+    pub ebpf: Ebpf,
+    /// Programs that this kernel or these privileges refused, with the reason.
+    pub refused: Vec<(String, String)>,
+    /// The maps were there already: their totals go on.
+    pub reused: bool,
+}
+
+/// Directory for the pins of this build's shape.
+pub fn pin_directory(base: &Path) -> PathBuf {
+    let mut hash = Sha256::new();
+    for source in SHAPE {
+        hash.update(source);
+    }
+    let hash = hash.finalize();
+    base.join(hash[..6].iter().fold(String::from("abi-"), |name, byte| format!("{name}{byte:02x}")))
+}
+
+/// Loads maps and programs. With `pins`, maps are pinned there or taken from there.
+///
+/// # Errors
+/// Where a map or one of the two counting programs cannot be loaded, or a pinned map has another shape.
+pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
+    let reused = pins.map(prepare_pins).transpose()?.unwrap_or(false);
+    let offsets = Offsets::of_this_kernel();
+    // The cookie helper for programs with an skb came with 6.15: tried, not looked up by version.
+    let mut ebpf = load_object(pins, limits, &offsets, true)?;
+    if load_program(&mut ebpf, REQUIRED[0], None).is_err() {
+        ebpf = load_object(pins, limits, &offsets, false)?;
+    }
+    if let Some(directory) = pins {
+        check_shapes(directory)?;
+    }
+    let btf = Btf::from_sys_fs().ok();
+    let mut refused = Vec::new();
+    let names: Vec<String> = ebpf.programs().map(|(name, _)| name.to_owned()).collect();
+    for name in names {
+        if is_spare_uplink(&name, limits.uplinks) {
+            continue;
+        }
+        let Err(error) = load_program(&mut ebpf, &name, btf.as_ref()) else {
+            continue;
+        };
+        if REQUIRED.contains(&name.as_str()) {
+            return Err(error.context(format!("load program `{name}`")));
+        }
+        refused.push((name, format!("{error:#}")));
+    }
+    Ok(Loaded { ebpf, refused, reused })
+}
+
+/// Constants that depend on the running kernel; 0 = not known.
+struct Offsets {
+    sock_net: u32,
+    net_inum: u32,
+}
+
+impl Offsets {
+    fn of_this_kernel() -> Self {
+        let vmlinux = fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default();
+        let offset = |name, member| member_offset(&vmlinux, name, member);
+        match (offset("sock_common", "skc_net"), offset("net", "ns"), offset("ns_common", "inum")) {
+            (Some(sock_net), Some(namespace), Some(inode)) => Self { sock_net, net_inum: namespace + inode },
+            _ => Self { sock_net: 0, net_inum: 0 },
+        }
+    }
+}
+
+fn load_object(pins: Option<&Path>, limits: &Limits, offsets: &Offsets, netns_by_packet: bool) -> Result<Ebpf> {
+    let netns_by_packet = u8::from(netns_by_packet);
+    let mut loader = EbpfLoader::new();
+    loader
+        .override_global("NETNS_BY_PACKET", &netns_by_packet, true)
+        .override_global("SOCK_NET_OFFSET", &offsets.sock_net, true)
+        .override_global("NET_INUM_OFFSET", &offsets.net_inum, true)
+        .map_max_entries("UDP_FLOWS", limits.udp_flows)
+        .map_max_entries("EVENTS", limits.events_bytes)
+        .map_max_entries("READS", limits.reads_bytes);
+    if let Some(directory) = pins {
+        for (name, _, _) in PINNED_MAPS {
+            loader.map_pin_path(name, directory.join(name));
+        }
+    }
+    loader.load(OBJECT).context("load the maps of the kernel programs")
+}
+
+fn load_program(ebpf: &mut Ebpf, name: &str, btf: Option<&Btf>) -> Result<()> {
+    let program = ebpf.program_mut(name).with_context(|| format!("no program `{name}` in the object"))?;
+    let loaded = match program {
+        Program::CgroupSkb(program) => program.load(),
+        Program::CgroupSock(program) => program.load(),
+        Program::CgroupSockAddr(program) => program.load(),
+        Program::SockOps(program) => program.load(),
+        Program::SchedClassifier(program) => program.load(),
+        Program::Iter(program) => return load_iterator(program, btf),
+        _ => bail!("program `{name}` is of a kind this loader does not know"),
+    };
+    match loaded {
+        Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn load_iterator(program: &mut Iter, btf: Option<&Btf>) -> Result<()> {
+    let btf = btf.context("the kernel has no BTF (`/sys/kernel/btf/vmlinux`)")?;
+    Ok(program.load("bpf_sk_storage_map", btf)?)
+}
+
+/// Whether `name` is an entry point for an uplink that is not there.
+fn is_spare_uplink(name: &str, uplinks: usize) -> bool {
+    name.strip_prefix("uplink")
+        .and_then(|rest| rest.split('_').next()?.parse::<usize>().ok())
+        .is_some_and(|index| index >= uplinks)
+}
+
+/// Makes the pin directory; `true` where the maps of an earlier run are in it.
+fn prepare_pins(directory: &Path) -> Result<bool> {
+    let base = directory.parent().unwrap_or(directory);
+    fs::create_dir_all(directory).with_context(|| {
+        format!("make pin directory `{}`; is a bpf filesystem mounted there?", directory.display())
+    })?;
+    let filesystem = statfs(base).with_context(|| format!("look at `{}`", base.display()))?;
+    if filesystem.filesystem_type() != BPF_FS_MAGIC {
+        let _ = fs::remove_dir(directory);
+        bail!("`{}` is not on a bpf filesystem; mount one with `mount -t bpf bpf DIRECTORY`", base.display());
+    }
+    Ok(PINNED_MAPS.iter().all(|(name, _, _)| directory.join(name).exists()))
+}
+
+/// aya takes a pinned map as it is, whatever its shape; a wrong one would be read past its end.
+fn check_shapes(directory: &Path) -> Result<()> {
+    for (name, key, value) in PINNED_MAPS {
+        let path = directory.join(name);
+        let info = MapInfo::from_pin(&path).with_context(|| format!("look at pinned map `{}`", path.display()))?;
+        if (info.key_size() as usize, info.value_size() as usize) != (key, value) {
+            bail!(
+                "pinned map `{}` has {}-byte keys and {}-byte values, this build has {key} and {value}; \
+                 remove it with `observer detach`",
+                path.display(),
+                info.key_size(),
+                info.value_size()
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spare_uplinks_are_told_by_name() {
+        let cases = [("uplink0_egress", 1, false), ("uplink1_ingress", 1, true), ("count_egress", 0, false)];
+        for (name, uplinks, spare) in cases {
+            assert_eq!(is_spare_uplink(name, uplinks), spare, "{name} of {uplinks}");
+        }
+    }
+
+    #[test]
+    fn the_pin_directory_names_the_shape() {
+        let directory = pin_directory(Path::new("/sys/fs/bpf/observer"));
+        assert!(directory.to_string_lossy().starts_with("/sys/fs/bpf/observer/abi-"));
+    }
+}

@@ -1,0 +1,254 @@
+//! The only room that imports aya: loads and attaches the kernel programs and reads what they counted. Hands out bytes
+//! and numbers; what they mean is the business of `observer-core`.
+
+mod attach;
+mod btf;
+pub mod cgroup;
+pub mod device;
+mod ethtool;
+mod load;
+mod netns;
+mod read;
+mod ring;
+mod sys;
+mod uplink;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use aya::{
+    maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, Queue, SkStorage, lpm_trie::Key},
+    programs::ProgramInfo,
+};
+use observer_ebpf::abi;
+
+use self::{
+    cgroup::Root,
+    device::{Device, UplinkSpec},
+    read::FlowReader,
+    ring::Ring,
+};
+
+/// Sizes that an operator may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Remotes of UDP sockets counted apart.
+    pub udp_flows: u32,
+    /// Bytes of the ring for ends of flows, a power of two and at least a page.
+    pub events_bytes: u32,
+    /// Bytes of the ring for one pass over all sockets, a power of two and at least a page.
+    pub reads_bytes: u32,
+    /// Uplinks balanced.
+    pub uplinks: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            udp_flows: abi::UDP_FLOWS_MAX,
+            events_bytes: abi::EVENTS_BYTES,
+            reads_bytes: abi::READS_BYTES,
+            uplinks: abi::UPLINKS_MAX as usize,
+        }
+    }
+}
+
+/// What to attach to, and where to keep it.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Directory of the unified hierarchy; found by itself where `None`.
+    pub cgroup: Option<PathBuf>,
+    /// Directory on a bpf filesystem for maps and links that outlive the agent.
+    pub pins: Option<PathBuf>,
+    pub uplinks: Vec<UplinkSpec>,
+    pub limits: Limits,
+}
+
+/// A prefix of the address table as the kernel takes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// Network byte order, IPv4 as ::ffff:a.b.c.d.
+    pub address: [u8; 16],
+    /// 0..=128.
+    pub length: u8,
+    pub tag: u32,
+}
+
+/// One uplink being counted.
+pub struct Uplink {
+    pub device: Device,
+    /// Row of the kernel's tables; the kernel reports it as `index + 1`.
+    pub index: u32,
+    _attachment: uplink::UplinkAttachment,
+}
+
+/// The kernel half at work. Dropping it detaches everything that is not pinned.
+pub struct Probe {
+    pub root: Root,
+    /// The maps were there already: totals go on, and an earlier run's records too.
+    pub reused: bool,
+    /// Programs that this kernel or these privileges refused, with the reason.
+    pub refused: Vec<(String, String)>,
+    pub uplinks: Vec<Uplink>,
+    flows: Option<FlowReader>,
+    control: Array<MapData, u32>,
+    udp_flows: HashMap<MapData, [u8; UDP_KEY], [u8; UDP_VALUE]>,
+    slots: HashMap<MapData, [u8; SLOT_KEY], u32>,
+    slot_totals: PerCpuArray<MapData, [u8; COUNTERS]>,
+    uplink_totals: PerCpuArray<MapData, [u8; UPLINK_TOTALS]>,
+    lost: PerCpuArray<MapData, u64>,
+    prefixes: LpmTrie<MapData, [u8; 16], u32>,
+    events: Ring,
+    programs: Vec<(String, u32)>,
+    _hooks: Vec<attach::Attachment>,
+}
+
+const UDP_KEY: usize = size_of::<abi::UdpKey>();
+const UDP_VALUE: usize = size_of::<abi::UdpFlow>();
+const SLOT_KEY: usize = size_of::<abi::SlotKey>();
+const COUNTERS: usize = size_of::<abi::Counters>();
+const UPLINK_TOTALS: usize = size_of::<abi::UplinkTotals>();
+
+impl Probe {
+    /// Loads and attaches everything. `prefixes` is the address table; a reused one is brought up to it.
+    ///
+    /// # Errors
+    /// Where the counting programs cannot be loaded or attached, or an uplink is not there.
+    pub fn start(settings: &Settings, prefixes: impl Iterator<Item = Prefix>) -> Result<Self> {
+        if settings.uplinks.len() > abi::UPLINKS_MAX as usize {
+            bail!("{} uplinks are named, at most {} can be balanced", settings.uplinks.len(), abi::UPLINKS_MAX);
+        }
+        let root = match &settings.cgroup {
+            Some(path) => cgroup::inspect(path)?,
+            None => cgroup::find()?,
+        };
+        let pins = settings.pins.as_deref().map(load::pin_directory);
+        let load::Loaded { mut ebpf, refused, reused } = load::load(pins.as_deref(), &settings.limits)?;
+
+        let mut table = LpmTrie::try_from(take(&mut ebpf, "PREFIXES")?)?;
+        for prefix in prefixes {
+            let key = Key::new(u32::from(prefix.length), prefix.address);
+            table.insert(&key, prefix.tag, 0).with_context(|| format!("tell the kernel the prefix {prefix:?}"))?;
+        }
+        if !reused {
+            let mut free = Queue::try_from(take(&mut ebpf, "SLOTS_FREE")?)?;
+            for slot in 1..abi::SLOTS_MAX {
+                free.push(slot, 0).context("fill the list of free slots")?;
+            }
+        }
+        let origins = SkStorage::try_from(take(&mut ebpf, "ORIGINS")?)?;
+        let mut uplink_rows = UplinkRows {
+            keys: HashMap::try_from(take(&mut ebpf, "UPLINKS")?)?,
+            configs: Array::try_from(take(&mut ebpf, "UPLINK_CONFIGS")?)?,
+        };
+        let reads = take(&mut ebpf, "READS")?;
+        let flows_map = take(&mut ebpf, "FLOWS")?;
+        let flows = match refused.iter().any(|(name, _)| name == "read_flows") {
+            true => None,
+            false => Some(FlowReader::open(&mut ebpf, flows_map, &reads, settings.limits.reads_bytes)?),
+        };
+
+        // A socket's namespace is noted when it is made, so that hook comes before the first device is opened.
+        let (hooks, _) = attach::attach_hooks(&mut ebpf, &root.path, pins.as_deref())?;
+        let mut uplinks = Vec::new();
+        for spec in &settings.uplinks {
+            let mut device = Device::open(spec)?;
+            if device.netns_cookie == 0 {
+                device.netns_cookie = noted_cookie(&origins, spec).unwrap_or(0);
+            }
+            let index = uplink_rows.enter(&device)?;
+            let attachment = uplink::attach(&mut ebpf, index as usize, spec, pins.as_deref())?;
+            uplinks.push(Uplink { device, index, _attachment: attachment });
+        }
+        let programs = ebpf
+            .programs()
+            .filter_map(|(name, program)| Some((name.to_owned(), program.info().ok()?.id())))
+            .collect();
+        Ok(Self {
+            root,
+            reused,
+            refused,
+            uplinks,
+            flows,
+            control: Array::try_from(take(&mut ebpf, "CONTROL")?)?,
+            udp_flows: HashMap::try_from(take(&mut ebpf, "UDP_FLOWS")?)?,
+            slots: HashMap::try_from(take(&mut ebpf, "SLOTS")?)?,
+            slot_totals: PerCpuArray::try_from(take(&mut ebpf, "SLOT_TOTALS")?)?,
+            uplink_totals: PerCpuArray::try_from(take(&mut ebpf, "UPLINK_TOTALS")?)?,
+            lost: PerCpuArray::try_from(take(&mut ebpf, "LOST")?)?,
+            prefixes: table,
+            events: Ring::open(ring_descriptor(&take(&mut ebpf, "EVENTS")?)?, settings.limits.events_bytes)
+                .context("map the ring of ended flows")?,
+            programs,
+            _hooks: hooks,
+        })
+    }
+}
+
+fn take(ebpf: &mut aya::Ebpf, name: &str) -> Result<Map> {
+    ebpf.take_map(name).with_context(|| format!("no map `{name}` in the object"))
+}
+
+/// The rows of the kernel's uplink tables; a pinned table keeps each device at its row.
+struct UplinkRows {
+    keys: HashMap<MapData, [u8; size_of::<abi::UplinkKey>()], u32>,
+    configs: Array<MapData, [u8; size_of::<abi::UplinkConfig>()]>,
+}
+
+impl UplinkRows {
+    /// Row of the device, new or as before.
+    fn enter(&mut self, device: &Device) -> Result<u32> {
+        let mut key = [0; size_of::<abi::UplinkKey>()];
+        key[..8].copy_from_slice(&device.netns_cookie.to_ne_bytes());
+        key[8..12].copy_from_slice(&device.ifindex.to_ne_bytes());
+        let row = match self.keys.get(&key, 0) {
+            Ok(row) => row,
+            Err(_) => self.free_row()?,
+        };
+        let mut config = [0; size_of::<abi::UplinkConfig>()];
+        config[..4].copy_from_slice(&device.link_header.to_ne_bytes());
+        self.configs.set(row - 1, config, 0).context("write the uplink's row")?;
+        self.keys.insert(key, row, 0).context("enter the uplink")?;
+        Ok(row - 1)
+    }
+
+    fn free_row(&self) -> Result<u32> {
+        let used: Vec<u32> = self.keys.iter().filter_map(|entry| Some(entry.ok()?.1)).collect();
+        (1..=abi::UPLINKS_MAX)
+            .find(|row| !used.contains(row))
+            .context("all rows of the pinned uplink table are taken; start over with `observer detach`")
+    }
+}
+
+/// The cookie that the hook noted for a socket made in the uplink's namespace, on kernels that tell it no other way.
+fn noted_cookie(origins: &SkStorage<MapData, [u8; 8]>, spec: &UplinkSpec) -> Result<u64> {
+    netns::within(spec.netns.as_deref(), || {
+        let socket = std::net::UdpSocket::bind(("127.0.0.1", 0)).context("make a socket")?;
+        Ok(u64::from_ne_bytes(origins.get(&socket, 0).context("read the socket's origin")?))
+    })
+}
+
+fn ring_descriptor(map: &Map) -> Result<std::os::fd::BorrowedFd<'_>> {
+    use std::os::fd::AsFd as _;
+    match map {
+        Map::RingBuf(data) => Ok(data.fd().as_fd()),
+        _ => bail!("a map that should be a ring is none"),
+    }
+}
+
+/// How long and how often one program ran; all zero unless the operator switched `kernel.bpf_stats_enabled` on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunTime {
+    pub program: String,
+    pub run_ns: u64,
+    pub runs: u64,
+}
+
+fn run_time(name: &str, id: u32) -> Option<RunTime> {
+    let info = aya::programs::loaded_programs().find_map(|info| info.ok().filter(|info: &ProgramInfo| info.id() == id))?;
+    Some(RunTime {
+        program: name.to_owned(),
+        run_ns: u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX),
+        runs: info.run_count(),
+    })
+}

@@ -1,0 +1,207 @@
+//! Reads what the programs counted: changed flows by the storage iterator, ends of flows from their ring, totals from
+//! their arrays. Per-CPU values are summed here; nothing is reset.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    os::fd::{AsFd as _, OwnedFd},
+};
+
+use anyhow::{Context as _, Result, bail};
+use aya::{
+    Ebpf,
+    maps::{Map, PerCpuValues},
+    programs::Iter,
+};
+use observer_ebpf::abi::{Counters, LOSSES, Lost, UplinkTotals};
+
+use super::{
+    COUNTERS, Probe, RunTime, UDP_KEY, UDP_VALUE, UPLINK_TOTALS,
+    device::InterfaceCounters,
+    ring::Ring,
+    ring_descriptor, run_time, sys,
+};
+
+/// Passes over all sockets in one tick: the ring holds some 30,000 flows a pass.
+const PASSES_MAX: usize = 64;
+
+/// The iterator over socket storage and the ring it fills.
+pub struct FlowReader {
+    link: OwnedFd,
+    ring: Ring,
+    _map: Map,
+}
+
+impl FlowReader {
+    /// Links the iterator program to the storage map.
+    pub fn open(ebpf: &mut Ebpf, flows: Map, reads: &Map, reads_bytes: u32) -> Result<Self> {
+        let program: &mut Iter = ebpf
+            .program_mut("read_flows")
+            .context("no program `read_flows` in the object")?
+            .try_into()
+            .context("program `read_flows`")?;
+        let Map::SkStorage(data) = &flows else {
+            bail!("map `FLOWS` is no socket storage");
+        };
+        let link = sys::link_map_iterator(program.fd()?.as_fd(), data.fd().as_fd()).context("link the iterator")?;
+        let ring = Ring::open(ring_descriptor(reads)?, reads_bytes).context("map the ring of read flows")?;
+        Ok(Self { link, ring, _map: flows })
+    }
+
+    fn pass(&mut self, take: &mut impl FnMut(&[u8])) -> Result<usize> {
+        let mut iterator: File = sys::open_iterator(self.link.as_fd()).context("open the iterator")?;
+        let mut nothing = [0; 64];
+        while iterator.read(&mut nothing).context("run the iterator")? != 0 {}
+        let taken = self.ring.look(usize::MAX, |record| take(record));
+        self.ring.release();
+        Ok(taken)
+    }
+}
+
+impl Probe {
+    /// Calls `take` with each flow (an [`observer_ebpf::abi::Flow`]) that changed since it was last handed over, or with
+    /// every flow for `all`. Returns how many there were; `None` where this kernel has no such iterator.
+    ///
+    /// # Errors
+    /// Where the kernel refuses to iterate.
+    pub fn read_flows(&mut self, all: bool, mut take: impl FnMut(&[u8])) -> Result<Option<usize>> {
+        if self.flows.is_none() {
+            return Ok(None);
+        }
+        self.control.set(0, u32::from(all), 0).context("tell the iterator what to hand over")?;
+        let mut total = 0;
+        for pass in 0..PASSES_MAX {
+            let full = self.lost(Lost::ReadRing)?;
+            let Some(reader) = &mut self.flows else {
+                break;
+            };
+            total += reader.pass(&mut take)?;
+            if self.lost(Lost::ReadRing)? == full {
+                break;
+            }
+            if all && pass == 0 {
+                // Every flow of the first pass is marked; the next ones hand over the rest.
+                self.control.set(0, 0, 0).context("tell the iterator what to hand over")?;
+            }
+        }
+        self.control.set(0, 0, 0).context("tell the iterator what to hand over")?;
+        Ok(Some(total))
+    }
+
+    /// Calls `take` with key and value of each further remote of a UDP socket.
+    ///
+    /// # Errors
+    /// Where the map cannot be read.
+    pub fn read_udp(&self, mut take: impl FnMut(&[u8; UDP_KEY], &[u8; UDP_VALUE])) -> Result<()> {
+        for entry in self.udp_flows.iter() {
+            let (key, value) = entry.context("read the table of UDP remotes")?;
+            take(&key, &value);
+        }
+        Ok(())
+    }
+
+    /// Forgets remotes of UDP sockets that are gone. Returns the last value of each that was still there.
+    pub fn forget_udp(&mut self, keys: &[[u8; UDP_KEY]]) {
+        for key in keys {
+            let _ = self.udp_flows.remove(key);
+        }
+    }
+
+    /// Calls `take` with each ended flow not looked at yet, `most` at the most; they stay with the kernel until
+    /// [`Probe::release_events`].
+    pub fn look_at_events(&mut self, most: usize, take: impl FnMut(&[u8])) -> usize {
+        self.events.look(most, take)
+    }
+
+    /// Gives the ended flows that were looked at back to the kernel: call it once they are written.
+    pub fn release_events(&mut self) {
+        self.events.release();
+    }
+
+    /// Calls `take` with the key ([`observer_ebpf::abi::SlotKey`]) and the totals of each slot in use, and with `None`
+    /// for the totals of what found no slot.
+    ///
+    /// # Errors
+    /// Where the maps cannot be read.
+    pub fn read_slots(&self, mut take: impl FnMut(Option<&[u8]>, Counters)) -> Result<()> {
+        take(None, self.slot(0)?);
+        for entry in self.slots.iter() {
+            let (key, slot) = entry.context("read the slots")?;
+            take(Some(&key), self.slot(slot)?);
+        }
+        Ok(())
+    }
+
+    fn slot(&self, slot: u32) -> Result<Counters> {
+        let values = self.slot_totals.get(&slot, 0).with_context(|| format!("read slot {slot}"))?;
+        let words = summed::<{ COUNTERS / 8 }, COUNTERS>(&values);
+        let [d0, d1, w0, w1, p0, p1, k0, k1, retransmitted_wire_bytes] = words;
+        Ok(Counters {
+            device_bytes: [d0, d1],
+            wire_bytes: [w0, w1],
+            payload_bytes: [p0, p1],
+            packets: [k0, k1],
+            retransmitted_wire_bytes,
+        })
+    }
+
+    /// What passed the uplink at `position`, by our programs and by the interface's own counters.
+    ///
+    /// # Errors
+    /// Where the device is gone.
+    pub fn read_uplink(&mut self, position: usize) -> Result<(UplinkTotals, InterfaceCounters)> {
+        let uplink = self.uplinks.get_mut(position).with_context(|| format!("no uplink {position}"))?;
+        let counters = uplink.device.counters()?;
+        let values = self.uplink_totals.get(&uplink.index, 0).context("read the uplink's totals")?;
+        let [d0, d1, w0, w1, f0, f1, hooked_device_bytes, hooked_wire_bytes] =
+            summed::<{ UPLINK_TOTALS / 8 }, UPLINK_TOTALS>(&values);
+        let totals = UplinkTotals {
+            device_bytes: [d0, d1],
+            wire_bytes: [w0, w1],
+            frames: [f0, f1],
+            hooked_device_bytes,
+            hooked_wire_bytes,
+        };
+        Ok((totals, counters))
+    }
+
+    /// How often something was lost at `place`, since the maps were made.
+    ///
+    /// # Errors
+    /// Where the map cannot be read.
+    pub fn lost(&self, place: Lost) -> Result<u64> {
+        let values = self.lost.get(&(place as u32), 0).context("read the loss counters")?;
+        Ok(values.iter().sum())
+    }
+
+    /// All loss counters, by place.
+    ///
+    /// # Errors
+    /// Where the map cannot be read.
+    pub fn losses(&self) -> Result<[u64; LOSSES as usize]> {
+        let mut losses = [0; LOSSES as usize];
+        for (place, count) in losses.iter_mut().enumerate() {
+            let values = self.lost.get(&(place as u32), 0).context("read the loss counters")?;
+            *count = values.iter().sum();
+        }
+        Ok(losses)
+    }
+
+    /// Run time of each program, where the operator switched the kernel's statistics on.
+    pub fn run_times(&self) -> Vec<RunTime> {
+        self.programs.iter().filter_map(|(name, id)| run_time(name, *id)).collect()
+    }
+}
+
+/// Word-wise sum over all CPUs.
+fn summed<const WORDS: usize, const BYTES: usize>(values: &PerCpuValues<[u8; BYTES]>) -> [u64; WORDS] {
+    let mut sums = [0u64; WORDS];
+    for value in values.iter() {
+        for (sum, word) in sums.iter_mut().zip(value.chunks_exact(8)) {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(word);
+            *sum = sum.wrapping_add(u64::from_ne_bytes(bytes));
+        }
+    }
+    sums
+}

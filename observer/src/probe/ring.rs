@@ -1,0 +1,111 @@
+//! Reads a BPF ring buffer in batches: records are looked at first and given back to the kernel together, so that what
+//! was read is not lost when the agent dies before it was written. Layout: Linux, kernel/bpf/ringbuf.c (5.8).
+
+use std::{
+    io,
+    num::NonZeroUsize,
+    os::fd::AsFd,
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+};
+
+use nix::{
+    sys::mman::{MapFlags, ProtFlags, mmap, munmap},
+    unistd::{SysconfVar, sysconf},
+};
+
+const BUSY: u32 = 1 << 31;
+const DISCARDED: u32 = 1 << 30;
+const HEADER_BYTES: u64 = 8;
+
+/// The reading end of one ring; only one may exist.
+pub struct Ring {
+    consumer: Mapping,
+    producer: Mapping,
+    page_bytes: usize,
+    data_bytes: u64,
+    /// How far this reader has looked; the kernel is told by [`Ring::release`].
+    position: u64,
+}
+
+struct Mapping {
+    start: NonNull<libc::c_void>,
+    bytes: usize,
+}
+
+// SAFETY: the mapping is owned by this value and reached through atomics or `&mut self`.
+unsafe impl Send for Mapping {}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `map` with this length and nothing refers to it any more.
+        let _ = unsafe { munmap(self.start, self.bytes) };
+    }
+}
+
+fn map(fd: impl AsFd, offset: usize, bytes: usize, protection: ProtFlags) -> io::Result<Mapping> {
+    let length = NonZeroUsize::new(bytes).ok_or_else(|| io::Error::other("an empty ring"))?;
+    // SAFETY: a new shared mapping of a ring's own pages, at an address that the kernel chooses.
+    let start = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, fd, offset as libc::off_t) }?;
+    Ok(Mapping { start, bytes })
+}
+
+impl Ring {
+    /// Maps the ring behind `fd`, which holds `data_bytes` (a power of two) of records.
+    ///
+    /// # Errors
+    /// The kernel's own, e.g. for a descriptor that is no ring.
+    pub fn open(fd: impl AsFd, data_bytes: u32) -> io::Result<Self> {
+        let page_bytes = sysconf(SysconfVar::PAGE_SIZE)?.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(4096);
+        let consumer = map(fd.as_fd(), 0, page_bytes, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)?;
+        let twice = page_bytes + 2 * data_bytes as usize;
+        let producer = map(fd.as_fd(), page_bytes, twice, ProtFlags::PROT_READ)?;
+        let mut ring = Self { consumer, producer, page_bytes, data_bytes: u64::from(data_bytes), position: 0 };
+        ring.position = ring.consumer_position().load(Ordering::Acquire);
+        Ok(ring)
+    }
+
+    fn consumer_position(&self) -> &AtomicU64 {
+        // SAFETY: the page begins with an aligned word that kernel and reader share.
+        unsafe { self.consumer.start.cast::<AtomicU64>().as_ref() }
+    }
+
+    fn producer_position(&self) -> u64 {
+        // SAFETY: the page begins with an aligned word that the kernel writes.
+        unsafe { self.producer.start.cast::<AtomicU64>().as_ref() }.load(Ordering::Acquire)
+    }
+
+    /// Calls `take` with each record not looked at yet, `most` of them at the most; returns how many there were. The
+    /// records stay in the ring until [`Ring::release`].
+    pub fn look(&mut self, most: usize, mut take: impl FnMut(&[u8])) -> usize {
+        let mut taken = 0;
+        while taken < most && self.position < self.producer_position() {
+            let at = self.page_bytes + (self.position & (self.data_bytes - 1)) as usize;
+            // SAFETY: the data pages are mapped twice in a row, so a record that starts inside the first copy is whole.
+            let header = unsafe { self.producer.start.cast::<u8>().add(at).cast::<AtomicU32>().as_ref() };
+            let length = header.load(Ordering::Acquire);
+            if length & BUSY != 0 {
+                break;
+            }
+            let bytes = length & !DISCARDED;
+            if length & DISCARDED == 0 {
+                // SAFETY: as above; the kernel does not write a committed record until it is released.
+                let record = unsafe {
+                    std::slice::from_raw_parts(
+                        self.producer.start.cast::<u8>().add(at + HEADER_BYTES as usize).as_ptr(),
+                        bytes as usize,
+                    )
+                };
+                take(record);
+                taken += 1;
+            }
+            self.position += (u64::from(bytes) + HEADER_BYTES).next_multiple_of(8);
+        }
+        taken
+    }
+
+    /// Gives everything looked at back to the kernel.
+    pub fn release(&mut self) {
+        self.consumer_position().store(self.position, Ordering::Release);
+    }
+}
