@@ -70,14 +70,26 @@ pub mod flag {
 pub struct Counters {
     /// IP lengths of the skbs at the hook: a GSO or GRO bundle has its headers once. Bytes.
     pub device_bytes: [u64; 2],
-    /// IP packets as they are on the wire, every segment with headers of its own. Bytes.
-    pub wire_bytes: [u64; 2],
+    /// Headers that a bundle's further segments have on the wire: `device_bytes + bundled_bytes` are the wire bytes. Kept
+    /// apart because most packets are no bundle, and then there is nothing to add. Bytes.
+    pub bundled_bytes: [u64; 2],
     /// What the application sent or received, once. Bytes.
     pub payload_bytes: [u64; 2],
     /// IP packets on the wire (segments).
     pub packets: [u64; 2],
-    /// Part of `wire_bytes[EGRESS]` that TCP sent again. Bytes.
+    /// Part of the sent wire bytes that TCP sent again. Bytes.
     pub retransmitted_wire_bytes: u64,
+}
+
+impl Counters {
+    /// IP packets as they are on the wire, every segment with headers of its own. Bytes, wrapping like the parts.
+    #[must_use]
+    pub const fn wire_bytes(&self) -> [u64; 2] {
+        [
+            self.device_bytes[EGRESS].wrapping_add(self.bundled_bytes[EGRESS]),
+            self.device_bytes[INGRESS].wrapping_add(self.bundled_bytes[INGRESS]),
+        ]
+    }
 }
 
 /// Value of the socket storage: one TCP flow, or one UDP socket with its first remote.
@@ -280,14 +292,14 @@ pub struct UplinkConfig {
 pub struct UplinkTotals {
     /// All frames, link-layer header taken off. Bytes.
     pub device_bytes: [u64; 2],
-    /// The same with every segment's headers. Bytes.
-    pub wire_bytes: [u64; 2],
+    /// Headers that a bundle's further segments have on the wire, as in [`Counters`]. Bytes.
+    pub bundled_bytes: [u64; 2],
     /// Frames handed over (a GSO bundle is one).
     pub frames: [u64; 2],
-    /// Egress only: packets of sockets that the egress hook counted. Bytes.
+    /// Egress only: `device_bytes` of packets of sockets that the egress hook counted.
     pub hooked_device_bytes: u64,
-    /// Egress only: the same with every segment's headers. Bytes.
-    pub hooked_wire_bytes: u64,
+    /// Egress only: `bundled_bytes` of the same packets.
+    pub hooked_bundled_bytes: u64,
 }
 
 /// Why an event was written.

@@ -53,7 +53,7 @@ pub fn tcp_sent(
         if syn != 0 {
             sent.flags |= flag::SYN_RETRIED as u16;
         }
-        return (sent, SentBytes { payload_bytes: 0, retransmitted_wire_bytes: size.wire_bytes });
+        return (sent, SentBytes { payload_bytes: 0, retransmitted_wire_bytes: size.wire_bytes() });
     }
     sent.flags |= flag::SEQ as u16;
     sent.seq_high = end;
@@ -212,7 +212,7 @@ mod tests {
     fn segment(sequence: u32, payload: u64, tcp_flags: u8) -> (Headers, Size) {
         let headers = Headers { protocol: 6, ip_bytes: 20, transport_bytes: 32, sequence, tcp_flags, ..Headers::default() };
         let bytes = payload + 52;
-        (headers, Size { device_bytes: bytes, wire_bytes: bytes, payload_bytes: payload, packets: 1 })
+        (headers, Size { device_bytes: bytes, bundled_bytes: 0, payload_bytes: payload, packets: 1 })
     }
 
     fn send(sent: Sent, sequence: u32, payload: u64, flags: u8, record: [u8; 2]) -> (Sent, SentBytes) {

@@ -41,8 +41,10 @@ pub const EXTENSIONS_MAX: usize = 6;
 
 /// Bytes of a packet, counted from its IP header.
 pub trait Packet {
-    /// `N` bytes at a small constant offset: the fast way, where the headers have their usual length.
-    fn fixed<const AT: usize, const N: usize>(&self) -> Option<[u8; N]>;
+    /// The first bytes, checked once and then read at constant offsets.
+    type Start: Start;
+    /// The first `N` bytes, where they lie in one piece.
+    fn start<const N: usize>(&self) -> Option<Self::Start>;
     /// `N` bytes at any offset.
     fn at<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
     /// Length of the packet from its IP header on, bytes.
@@ -51,6 +53,18 @@ pub trait Packet {
     fn gso_size(&self) -> u32;
     /// Segments of a GSO bundle; 0 = the kernel did not say (virtio receive).
     fn gso_segs(&self) -> u32;
+}
+
+/// The checked start of a packet. Offsets are below the `N` it was checked for; 16-bit reads are at even offsets.
+pub trait Start {
+    fn byte(&self, at: usize) -> u8;
+    /// Big-endian.
+    fn be16(&self, at: usize) -> u16;
+    /// Big-endian.
+    #[inline(always)]
+    fn be32(&self, at: usize) -> u32 {
+        u32::from(self.be16(at)) << 16 | u32::from(self.be16(at + 2))
+    }
 }
 
 /// What the counting needs of the headers.
@@ -87,35 +101,79 @@ impl Headers {
     }
 }
 
-/// Headers of `packet`; `None` where they are cut off or not IP.
+/// Headers of a packet whose IP header has the usual length, no fragment, TCP or UDP: nearly all of them. `None` = see
+/// [`headers`].
+#[inline(always)]
+pub fn usual_headers<P: Packet>(packet: &P) -> Option<Headers> {
+    const UDP4: usize = 20 + 8;
+    const TCP4: usize = 20 + 14;
+    const UDP6: usize = 40 + 8;
+    const TCP6: usize = 40 + 14;
+    let start = packet.start::<UDP4>()?;
+    match start.byte(0) {
+        0x45 if start.be16(6) & 0x3fff == 0 => match start.byte(9) {
+            protocol::TCP => Some(tcp_at::<_, 20>(&packet.start::<TCP4>()?, 4)),
+            protocol::UDP => Some(udp_at::<_, 20>(&start, 4)),
+            _ => None,
+        },
+        first if first >> 4 == 6 => match start.byte(6) {
+            protocol::TCP => Some(tcp_at::<_, 40>(&packet.start::<TCP6>()?, 6)),
+            protocol::UDP => Some(udp_at::<_, 40>(&packet.start::<UDP6>()?, 6)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn tcp_at<S: Start, const AT: usize>(start: &S, ip_version: u8) -> Headers {
+    let offset_and_flags = start.be16(AT + 12);
+    Headers {
+        ip_version,
+        protocol: protocol::TCP,
+        tcp_flags: offset_and_flags as u8,
+        ip_bytes: AT as u32,
+        transport_bytes: u32::from(offset_and_flags >> 12) * 4,
+        source_port: start.be16(AT),
+        destination_port: start.be16(AT + 2),
+        sequence: start.be32(AT + 4),
+        ..Headers::default()
+    }
+}
+
+#[inline(always)]
+fn udp_at<S: Start, const AT: usize>(start: &S, ip_version: u8) -> Headers {
+    Headers {
+        ip_version,
+        protocol: protocol::UDP,
+        ip_bytes: AT as u32,
+        transport_bytes: 8,
+        source_port: start.be16(AT),
+        destination_port: start.be16(AT + 2),
+        ..Headers::default()
+    }
+}
+
+/// Headers of any packet; `None` where they are cut off or not IP.
 #[inline(always)]
 pub fn headers<P: Packet>(packet: &P) -> Option<Headers> {
-    let [first, _, _, _, _, _, six, seven, _, nine] = packet.fixed::<0, 10>()?;
+    let [first, _, _, _, _, _, six, seven, _, nine] = packet.at::<10>(0)?;
     match first >> 4 {
         4 => {
-            let ip_bytes = u32::from(first & 0x0f) * 4;
             let fragment = u16::from_be_bytes([six, seven]) & 0x3fff;
             let base = Headers {
                 ip_version: 4,
                 protocol: nine,
-                ip_bytes,
+                ip_bytes: u32::from(first & 0x0f) * 4,
                 fragment: fragment != 0,
                 later_fragment: fragment & 0x1fff != 0,
                 ..Headers::default()
             };
-            if ip_bytes == 20 {
-                transport_fixed::<P, 20>(packet, base)
-            } else {
-                transport(packet, base)
-            }
+            transport(packet, base)
         }
         6 => {
             let base = Headers { ip_version: 6, protocol: six, ip_bytes: 40, ..Headers::default() };
-            if protocol::is_extension(six) {
-                transport(packet, extensions(packet, base)?)
-            } else {
-                transport_fixed::<P, 40>(packet, base)
-            }
+            transport(packet, extensions(packet, base)?)
         }
         _ => None,
     }
@@ -142,19 +200,6 @@ fn extensions<P: Packet>(packet: &P, mut headers: Headers) -> Option<Headers> {
         }
     }
     (!protocol::is_extension(headers.protocol)).then_some(headers)
-}
-
-#[inline(always)]
-fn transport_fixed<P: Packet, const AT: usize>(packet: &P, headers: Headers) -> Option<Headers> {
-    if headers.later_fragment {
-        return Some(headers);
-    }
-    match headers.protocol {
-        protocol::TCP => Some(with_tcp(headers, packet.fixed::<AT, 14>()?)),
-        protocol::UDP => Some(with_udp(headers, packet.fixed::<AT, 4>()?)),
-        protocol::ICMP | protocol::ICMPV6 => Some(with_icmp(headers, packet.fixed::<AT, 1>()?)),
-        _ => Some(headers),
-    }
 }
 
 #[inline(always)]
@@ -202,35 +247,44 @@ fn with_icmp(headers: Headers, b: [u8; 1]) -> Headers {
 pub struct Size {
     /// The bundle as it stands, bytes.
     pub device_bytes: u64,
-    /// All its segments, each with headers of its own, bytes.
-    pub wire_bytes: u64,
+    /// What its further segments' headers add to that on the wire, bytes.
+    pub bundled_bytes: u64,
     /// Transport payload, bytes.
     pub payload_bytes: u64,
     /// Segments.
     pub packets: u64,
 }
 
+impl Size {
+    /// All segments, each with headers of its own, bytes.
+    #[inline(always)]
+    #[must_use]
+    pub const fn wire_bytes(&self) -> u64 {
+        self.device_bytes + self.bundled_bytes
+    }
+}
+
 /// Sizes of `packet` before and after segmentation: each further segment repeats the IP header with its options or
 /// extension headers and the TCP or UDP header; `gso_segs` of 0 with a `gso_size` means "divide yourself".
 #[inline(always)]
-pub fn size<P: Packet>(packet: &P, headers: &Headers) -> Size {
+pub fn size<P: Packet>(packet: &P, header_bytes: u32) -> Size {
     let length = packet.length();
-    let header_bytes = headers.bytes();
     let payload = length.saturating_sub(header_bytes);
     let gso_size = packet.gso_size();
-    let segments = if gso_size == 0 {
-        1
+    let further = if gso_size == 0 {
+        0
     } else {
-        match packet.gso_segs() {
-            0 => payload.div_ceil(gso_size).max(1),
+        let segments = match packet.gso_segs() {
+            0 => payload.div_ceil(gso_size),
             segments => segments,
-        }
+        };
+        segments.saturating_sub(1)
     };
     Size {
         device_bytes: u64::from(length),
-        wire_bytes: u64::from(length) + u64::from(segments - 1) * u64::from(header_bytes),
+        bundled_bytes: u64::from(further) * u64::from(header_bytes),
         payload_bytes: u64::from(payload),
-        packets: u64::from(segments),
+        packets: u64::from(further) + 1,
     }
 }
 
@@ -245,9 +299,20 @@ mod tests {
         gso: (u32, u32),
     }
 
-    impl Packet for Bytes<'_> {
-        fn fixed<const AT: usize, const N: usize>(&self) -> Option<[u8; N]> {
-            self.data.get(AT..AT + N)?.try_into().ok()
+    impl Start for &[u8] {
+        fn byte(&self, at: usize) -> u8 {
+            self[at]
+        }
+        fn be16(&self, at: usize) -> u16 {
+            assert_eq!(at % 2, 0);
+            u16::from_be_bytes([self[at], self[at + 1]])
+        }
+    }
+
+    impl<'a> Packet for Bytes<'a> {
+        type Start = &'a [u8];
+        fn start<const N: usize>(&self) -> Option<&'a [u8]> {
+            self.data.get(..N)
         }
         fn at<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
             let at = offset as usize;
@@ -284,8 +349,29 @@ mod tests {
 
     const TCP_32: [u8; 20] = [0x1f, 0x90, 0x01, 0xbb, 0, 0, 0, 9, 0, 0, 0, 0, 0x80, 0x18, 0, 0, 0, 0, 0, 0];
 
+    /// By the long way; where the short one answers, both must agree.
     fn read(data: &[u8]) -> Option<Headers> {
-        headers(&Bytes { data, length: 1500, gso: (0, 0) })
+        let packet = Bytes { data, length: 1500, gso: (0, 0) };
+        let read = headers(&packet);
+        if let Some(usual) = usual_headers(&packet) {
+            assert_eq!(Some(usual), read);
+        }
+        read
+    }
+
+    fn is_usual(data: &[u8]) -> bool {
+        usual_headers(&Bytes { data, length: 1500, gso: (0, 0) }).is_some()
+    }
+
+    #[test]
+    fn the_short_way_takes_the_usual_packets_only() {
+        let udp = [0, 53, 0, 54, 0, 0, 0, 0];
+        for usual in [ipv4(5, 6, 0x4000, &TCP_32), ipv4(5, 17, 0, &udp), ipv6(6, &TCP_32), ipv6(17, &udp)] {
+            assert!(is_usual(&usual), "{usual:?}");
+        }
+        for other in [ipv4(6, 6, 0, &TCP_32), ipv4(5, 17, 0x2000, &udp), ipv4(5, 1, 0, &[8]), ipv6(60, &[6, 0])] {
+            assert!(!is_usual(&other), "{other:?}");
+        }
     }
 
     #[test]
@@ -337,9 +423,9 @@ mod tests {
             (52, 1448, 0, 52, 0, 1),
         ];
         for (length, gso_size, gso_segs, wire, payload, packets) in cases {
-            let size = size(&Bytes { data: &[], length, gso: (gso_size, gso_segs) }, &headers);
+            let size = size(&Bytes { data: &[], length, gso: (gso_size, gso_segs) }, headers.bytes());
             assert_eq!(
-                (size.device_bytes, size.wire_bytes, size.payload_bytes, size.packets),
+                (size.device_bytes, size.wire_bytes(), size.payload_bytes, size.packets),
                 (u64::from(length), wire, payload, packets),
                 "length {length}, gso {gso_size} x {gso_segs}"
             );

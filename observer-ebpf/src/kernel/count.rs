@@ -12,16 +12,16 @@ use aya_ebpf::{
     programs::SkBuffContext,
 };
 use observer_ebpf::{
-    abi::{Flow, Home, Lost, flag},
+    abi::{EGRESS, Flow, Home, INGRESS, Lost, flag, initiator},
     account::{Received, Sent, is_counted, tcp_received, tcp_sent},
-    packet::{Headers, Packet, Size, headers, protocol, size, tcp_flag},
+    packet::{Headers, Packet, Size, headers, protocol, size, tcp_flag, usual_headers},
 };
 
 use super::{
     flow,
     maps::{self, add, lose, tag},
-    skb::{Direction, SocketSkb, address, full_socket},
-    slot::{self, add_to_slot},
+    skb::{SocketSkb, address, full_socket},
+    slot::{self, add_received_to_slot, add_to_slot},
     udp,
 };
 
@@ -35,18 +35,18 @@ const TCP_LAST_ACK: u32 = 9;
 
 #[cgroup_skb(egress)]
 pub fn count_egress(ctx: SkBuffContext) -> i32 {
-    count(ctx.skb.skb, Direction::Egress);
+    count::<EGRESS>(ctx.skb.skb);
     PASS
 }
 
 #[cgroup_skb(ingress)]
 pub fn count_ingress(ctx: SkBuffContext) -> i32 {
-    count(ctx.skb.skb, Direction::Ingress);
+    count::<INGRESS>(ctx.skb.skb);
     PASS
 }
 
 #[inline(always)]
-fn count(skb: *mut __sk_buff, direction: Direction) {
+fn count<const AT: usize>(skb: *mut __sk_buff) {
     // SAFETY: the context is valid while the program runs.
     let ifindex = unsafe { (*skb).ifindex };
     if ifindex == LOOPBACK {
@@ -61,43 +61,73 @@ fn count(skb: *mut __sk_buff, direction: Direction) {
         return;
     }
     let packet = SocketSkb(skb);
-    let Some(headers) = headers(&packet) else {
-        lose(Lost::Headers);
+    let Some(headers) = usual_headers(&packet) else {
+        unusual::<AT>(skb, sk, number, state);
         return;
     };
-    if u32::from(headers.protocol) != number {
-        return;
+    if u32::from(headers.protocol) == number {
+        count_packet::<AT>(skb, sk, state, ifindex, &headers);
     }
-    let size = size(&packet, &headers);
+}
+
+/// Options, extension headers, and whatever cannot be read.
+#[inline(never)]
+fn unusual<const AT: usize>(skb: *mut __sk_buff, sk: *mut bpf_sock, number: u32, state: u32) -> u64 {
+    let Some(headers) = headers(&SocketSkb(skb)) else {
+        lose(Lost::Headers);
+        return 0;
+    };
+    if u32::from(headers.protocol) == number {
+        // SAFETY: the context is valid while the program runs.
+        let ifindex = unsafe { (*skb).ifindex };
+        count_packet::<AT>(skb, sk, state, ifindex, &headers);
+    }
+    0
+}
+
+#[inline(always)]
+fn count_packet<const AT: usize>(
+    skb: *mut __sk_buff,
+    sk: *mut bpf_sock,
+    state: u32,
+    ifindex: u32,
+    headers: &Headers,
+) {
+    let packet = SocketSkb(skb);
     let tcp = headers.protocol == protocol::TCP;
     if tcp && state == TCP_LISTEN {
-        elsewhere(skb, sk, &Elsewhere { home: Home::Handshake, at: direction.index() as u32, ip_version: headers.ip_version, size });
+        elsewhere(skb, sk, Home::Handshake as u32, AT as u32);
         return;
     }
     let flow = maps::flow(sk, true);
     if flow.is_null() {
         lose(Lost::Storage);
-        elsewhere(skb, sk, &Elsewhere { home: Home::StorageFailed, at: direction.index() as u32, ip_version: headers.ip_version, size });
+        elsewhere(skb, sk, Home::StorageFailed as u32, AT as u32);
         return;
     }
     // SAFETY: `flow` is the socket's live storage.
     unsafe {
         if (*flow).ready == 0 {
-            flow::begin(flow, skb, sk, &headers, direction == Direction::Egress);
+            flow::begin(flow, skb, sk, AT as u32);
         }
-        if !tcp && !udp::is_first_remote(flow, &packet, &headers, direction) {
-            udp::count(flow, skb, &headers, &size, direction.index() as u32);
+        if !tcp && !udp::is_first_remote::<AT>(flow, &packet, headers) {
+            udp::count(flow, skb, AT as u32);
             return;
         }
-        if (*flow).ifindex[direction.index()] != ifindex {
-            flow::move_to_interface(flow, direction.index(), ifindex);
+        if (*flow).ifindex[AT] != ifindex {
+            flow::move_to_interface(flow, AT as u32, ifindex);
         }
-        match (tcp, direction) {
-            (true, Direction::Egress) => tcp_egress(flow, sk, &packet, &headers, &size),
-            (true, Direction::Ingress) => tcp_ingress(flow, sk, &headers, &size),
-            (false, _) => udp_either(flow, direction, &size),
+        let size = size(&packet, headers.bytes());
+        if !tcp {
+            udp_either::<AT>(flow, &size);
+            return;
         }
-        if tcp && is_end(&*flow, &headers, state, direction) {
+        if AT == EGRESS {
+            tcp_egress(flow, sk, &packet, headers, &size);
+        } else {
+            tcp_ingress(flow, sk, headers, &size);
+        }
+        if is_end::<AT>(&*flow, headers.tcp_flags, state) {
             flow::report_end(flow);
         }
     }
@@ -118,20 +148,24 @@ unsafe fn tcp_egress(flow: *mut Flow, sk: *mut bpf_sock, packet: &SocketSkb, hea
         let (sent, bytes) = tcp_sent(before, headers, size, sent_ns, || packet.at::<2>(headers.bytes()));
         (*flow).flags_locked = sent.flags;
         (*flow).seq_high = sent.seq_high;
-        if sent.request_ns != before.request_ns {
+        // What a server waits for is its client's next thought, not a first byte.
+        if sent.request_ns != before.request_ns && (*flow).initiator != initiator::REMOTE {
             (*flow).request_ns = sent.request_ns;
         }
         let counters = &raw mut (*flow).counters;
-        (*counters).device_bytes[0] += size.device_bytes;
-        (*counters).wire_bytes[0] += size.wire_bytes;
-        (*counters).payload_bytes[0] += bytes.payload_bytes;
-        (*counters).packets[0] += size.packets;
+        (*counters).device_bytes[EGRESS] += size.device_bytes;
+        (*counters).bundled_bytes[EGRESS] += size.bundled_bytes;
+        (*counters).payload_bytes[EGRESS] += bytes.payload_bytes;
+        (*counters).packets[EGRESS] += size.packets;
         (*counters).retransmitted_wire_bytes += bytes.retransmitted_wire_bytes;
-        let slot = u32::from((*flow).slot[0]);
-        add_to_slot(slot, 0, size, bytes.payload_bytes, bytes.retransmitted_wire_bytes);
-        let tcp = bpf_tcp_sock(sk);
-        if !tcp.is_null() {
-            received_payload(flow, tcp);
+        let slot = u32::from((*flow).slot[EGRESS]);
+        add_to_slot(slot, EGRESS as u32, size, bytes.payload_bytes, bytes.retransmitted_wire_bytes);
+        // Where no data goes out, this ACK may be the last sign of what came in.
+        if size.payload_bytes == 0 {
+            let tcp = bpf_tcp_sock(sk);
+            if !tcp.is_null() {
+                received_payload(flow, tcp);
+            }
         }
     }
 }
@@ -152,10 +186,12 @@ unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, siz
             (*flow).request_ns = 0;
         }
         let counters = &raw mut (*flow).counters;
-        add(&raw mut (*counters).device_bytes[1], size.device_bytes);
-        add(&raw mut (*counters).wire_bytes[1], size.wire_bytes);
-        add(&raw mut (*counters).packets[1], size.packets);
-        add_to_slot(u32::from((*flow).slot[1]), 1, size, size.payload_bytes, 0);
+        add(&raw mut (*counters).device_bytes[INGRESS], size.device_bytes);
+        add(&raw mut (*counters).packets[INGRESS], size.packets);
+        if size.bundled_bytes != 0 {
+            add(&raw mut (*counters).bundled_bytes[INGRESS], size.bundled_bytes);
+        }
+        add_received_to_slot(u32::from((*flow).slot[INGRESS]), size, size.payload_bytes);
         let tcp = bpf_tcp_sock(sk);
         if !tcp.is_null() {
             received_payload(flow, tcp);
@@ -169,27 +205,27 @@ unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, siz
 #[inline(always)]
 unsafe fn received_payload(flow: *mut Flow, tcp: *mut TcpSock) {
     // SAFETY: both pointers are live; the value only grows.
-    unsafe {
-        let received = (*tcp).bytes_received;
-        let base = (*flow).received_base;
-        if received > base {
-            (*flow).counters.payload_bytes[1] = received - base;
-        }
-    }
+    unsafe { (*flow).counters.payload_bytes[INGRESS] = (*tcp).bytes_received.wrapping_sub((*flow).received_base) };
 }
 
 /// UDP sends and receives on any CPU at once.
 #[inline(always)]
-unsafe fn udp_either(flow: *mut Flow, direction: Direction, size: &Size) {
+unsafe fn udp_either<const AT: usize>(flow: *mut Flow, size: &Size) {
     // SAFETY: `flow` is live storage; counters are added atomically.
     unsafe {
-        let at = direction.index();
         let counters = &raw mut (*flow).counters;
-        add(&raw mut (*counters).device_bytes[at], size.device_bytes);
-        add(&raw mut (*counters).wire_bytes[at], size.wire_bytes);
-        add(&raw mut (*counters).payload_bytes[at], size.payload_bytes);
-        add(&raw mut (*counters).packets[at], size.packets);
-        add_to_slot(u32::from((*flow).slot[at]), at as u32, size, size.payload_bytes, 0);
+        add(&raw mut (*counters).device_bytes[AT], size.device_bytes);
+        add(&raw mut (*counters).payload_bytes[AT], size.payload_bytes);
+        add(&raw mut (*counters).packets[AT], size.packets);
+        if size.bundled_bytes != 0 {
+            add(&raw mut (*counters).bundled_bytes[AT], size.bundled_bytes);
+        }
+        let slot = u32::from((*flow).slot[AT]);
+        if AT == EGRESS {
+            add_to_slot(slot, EGRESS as u32, size, size.payload_bytes, 0);
+        } else {
+            add_received_to_slot(slot, size, size.payload_bytes);
+        }
     }
 }
 
@@ -197,36 +233,29 @@ unsafe fn udp_either(flow: *mut Flow, direction: Direction, size: &Size) {
 /// an ACK of our own FIN may be; after CLOSE any may be. It does not lean on the state callback, which another
 /// program's flags can take away.
 #[inline(always)]
-fn is_end(flow: &Flow, headers: &Headers, state: u32, direction: Direction) -> bool {
-    let flags = flow.flags();
-    if flags & flag::CLOSED != 0 {
-        return true;
-    }
-    if flags & flag::RELEASED == 0 {
+fn is_end<const AT: usize>(flow: &Flow, tcp_flags: u8, state: u32) -> bool {
+    let closed = flow.flags_locked & flag::CLOSED as u16 != 0;
+    if !closed && flow.flags_owner & (flag::RELEASED >> 24) as u8 == 0 {
         return false;
     }
-    headers.tcp_flags & (tcp_flag::FIN | tcp_flag::RST) != 0
-        || (direction == Direction::Ingress && (state == TCP_LAST_ACK || state == TCP_CLOSING))
-        || flags & (flag::ESTABLISHED | flag::CONNECT_FAILED) == 0
+    closed
+        || tcp_flags & (tcp_flag::FIN | tcp_flag::RST) != 0
+        || (AT == INGRESS && (state == TCP_LAST_ACK || state == TCP_CLOSING))
+        || flow.flags_locked & (flag::ESTABLISHED | flag::CONNECT_FAILED) as u16 == 0
 }
 
-/// Where a packet without a flow goes.
-struct Elsewhere {
-    home: Home,
-    /// [`Direction::index`], as a number whose bound the verifier can follow.
-    at: u32,
-    ip_version: u8,
-    size: Size,
-}
-
-/// Counts a packet that has no flow by the destination in its own headers.
+/// Counts a packet that has no flow by the destination in its own headers; `home` is a [`Home`].
 #[inline(never)]
-fn elsewhere(skb: *mut __sk_buff, sk: *mut bpf_sock, to: &Elsewhere) -> u64 {
-    let remote = address(&SocketSkb(skb), to.ip_version, to.at != 0);
+fn elsewhere(skb: *mut __sk_buff, sk: *mut bpf_sock, home: u32, at: u32) -> u64 {
+    let packet = SocketSkb(skb);
+    let Some(headers) = headers(&packet) else {
+        return 0;
+    };
+    let size = size(&packet, headers.bytes());
+    let remote = address(&packet, headers.ip_version, at != 0);
     // SAFETY: the context is valid while the program runs.
     let ifindex = unsafe { (*skb).ifindex };
     let uplink = slot::uplink(flow::netns_cookie(skb, sk), ifindex);
-    let slot = slot::slot(uplink, to.home, tag(remote));
-    add_to_slot(slot, to.at, &to.size, to.size.payload_bytes, 0);
+    add_to_slot(slot::slot(uplink, home, tag(remote)), at, &size, size.payload_bytes, 0);
     0
 }

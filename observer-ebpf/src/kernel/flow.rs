@@ -11,7 +11,7 @@ use core::ptr;
 
 use observer_ebpf::{
     abi::{EVENTS_BYTES, Flow, Home, Lost, flag, initiator},
-    packet::{Headers, protocol},
+    packet::{headers, protocol},
 };
 
 use super::{
@@ -35,8 +35,12 @@ pub fn netns_cookie(skb: *mut __sk_buff, sk: *mut bpf_sock) -> u64 {
 
 /// Fills the identity fields of a new flow from its first packet.
 #[inline(never)]
-pub fn begin(flow: *mut Flow, skb: *mut __sk_buff, sk: *mut bpf_sock, headers: &Headers, egress: bool) {
+pub fn begin(flow: *mut Flow, skb: *mut __sk_buff, sk: *mut bpf_sock, at: u32) -> u64 {
     let packet = SocketSkb(skb);
+    let egress = at == 0;
+    let Some(headers) = headers(&packet) else {
+        return 0;
+    };
     let older = origin(sk, false).is_null();
     // SAFETY: `flow` is the socket's live storage; two CPUs that race here write the same values.
     unsafe {
@@ -69,18 +73,21 @@ pub fn begin(flow: *mut Flow, skb: *mut __sk_buff, sk: *mut bpf_sock, headers: &
         }
         flow.ready = 1;
     }
+    0
 }
 
 /// Notes that the flow uses another interface now, and finds the slot that goes with it.
 #[inline(never)]
-pub fn move_to_interface(flow: *mut Flow, direction: usize, ifindex: u32) {
+pub fn move_to_interface(flow: *mut Flow, at: u32, ifindex: u32) -> u64 {
+    let at = at as usize & 1;
     // SAFETY: `flow` is the socket's live storage; the index is masked to 0 or 1.
     unsafe {
         let uplink = slot::uplink((*flow).netns_cookie, ifindex);
-        let slot = slot::slot(uplink, Home::Flow, (*flow).tag);
-        (*flow).slot[direction & 1] = slot as u16;
-        (*flow).ifindex[direction & 1] = ifindex;
+        let slot = slot::slot(uplink, Home::Flow as u32, (*flow).tag);
+        (*flow).slot[at] = slot as u16;
+        (*flow).ifindex[at] = ifindex;
     }
+    0
 }
 
 const BPF_RB_NO_WAKEUP: u64 = 1;

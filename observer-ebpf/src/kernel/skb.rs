@@ -5,29 +5,43 @@ use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock},
     helpers::generated::{bpf_skb_load_bytes, bpf_skb_load_bytes_relative, bpf_sk_fullsock},
 };
-use observer_ebpf::packet::Packet;
+use observer_ebpf::packet::{Packet, Start};
 
 /// The skb of a `cgroup_skb` program: offset 0 is the IP header.
 pub struct SocketSkb(pub *mut __sk_buff);
 
-impl Packet for SocketSkb {
+/// Packet bytes that were found to lie inside the skb's linear part.
+pub struct Linear(*const u8);
+
+impl Start for Linear {
     #[inline(always)]
-    fn fixed<const AT: usize, const N: usize>(&self) -> Option<[u8; N]> {
-        // SAFETY: the context is valid while the program runs; the bounds are checked before the read.
-        unsafe {
-            let start = (*self.0).data as usize;
-            let end = (*self.0).data_end as usize;
-            if start + AT + N > end {
-                return self.at::<N>(AT as u32);
-            }
-            // An IP header starts at an even address, so pairs of bytes are loaded at once: the compiler would load
-            // an array of bytes one by one.
-            let mut bytes = [0; N];
-            for (index, pair) in bytes.chunks_exact_mut(2).enumerate() {
-                pair.copy_from_slice(&(*((start + AT + index * 2) as *const u16)).to_ne_bytes());
-            }
-            Some(bytes)
-        }
+    fn byte(&self, at: usize) -> u8 {
+        // SAFETY: the verifier refuses an offset beyond the bounds that were checked.
+        unsafe { *self.0.add(at) }
+    }
+
+    #[inline(always)]
+    fn be16(&self, at: usize) -> u16 {
+        // SAFETY: as above; an IP header starts at an even address.
+        u16::from_be(unsafe { *self.0.add(at).cast::<u16>() })
+    }
+}
+
+#[inline(always)]
+fn linear(skb: *mut __sk_buff, skip: usize, length: usize) -> Option<Linear> {
+    // SAFETY: the context is valid while the program runs; the bounds are checked before anything is read.
+    unsafe {
+        let start = (*skb).data as usize + skip;
+        if start + length > (*skb).data_end as usize { None } else { Some(Linear(start as *const u8)) }
+    }
+}
+
+impl Packet for SocketSkb {
+    type Start = Linear;
+
+    #[inline(always)]
+    fn start<const N: usize>(&self) -> Option<Linear> {
+        linear(self.0, 0, N)
     }
 
     #[inline(always)]
@@ -65,11 +79,20 @@ pub struct LinkSkb {
 }
 
 const BPF_HDR_START_NET: u32 = 1;
+/// Bytes of an Ethernet header without tags.
+const ETHERNET: u32 = 14;
 
 impl Packet for LinkSkb {
+    type Start = Linear;
+
     #[inline(always)]
-    fn fixed<const AT: usize, const N: usize>(&self) -> Option<[u8; N]> {
-        self.at::<N>(AT as u32)
+    fn start<const N: usize>(&self) -> Option<Linear> {
+        // The verifier follows constants better than a number from a map.
+        match self.link_header {
+            0 => linear(self.skb, 0, N),
+            ETHERNET => linear(self.skb, ETHERNET as usize, N),
+            _ => None,
+        }
     }
 
     #[inline(always)]
@@ -131,17 +154,30 @@ pub type Address = [u64; 2];
 /// Source (or destination) address of an IP packet.
 #[inline(always)]
 pub fn address<P: Packet>(packet: &P, ip_version: u8, source: bool) -> Address {
+    let at = match (ip_version, source) {
+        (4, true) => 12,
+        (4, false) => 16,
+        (_, true) => 8,
+        (_, false) => 24,
+    };
     if ip_version == 4 {
-        let four = if source { packet.fixed::<12, 4>() } else { packet.fixed::<16, 4>() };
-        let [a, b, c, d] = four.unwrap_or_default();
+        let [a, b, c, d] = packet.at::<4>(at).unwrap_or_default();
         [0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])]
     } else {
-        let [high, low] = if source {
-            [packet.fixed::<8, 8>(), packet.fixed::<16, 8>()]
-        } else {
-            [packet.fixed::<24, 8>(), packet.fixed::<32, 8>()]
-        };
+        let (high, low) = (packet.at::<8>(at), packet.at::<8>(at + 8));
         [u64::from_ne_bytes(high.unwrap_or_default()), u64::from_ne_bytes(low.unwrap_or_default())]
+    }
+}
+
+/// As [`address`], of a packet with [`usual_headers`](observer_ebpf::packet::usual_headers).
+#[inline(always)]
+pub fn usual_address<S: Start>(start: &S, ip_version: u8, source: bool) -> Address {
+    let pair = |at| (u64::from(start.be32(at)) << 32 | u64::from(start.be32(at + 4))).to_be();
+    match (ip_version, source) {
+        (4, true) => [0, (0xffff_0000_0000 | u64::from(start.be32(12))).to_be()],
+        (4, false) => [0, (0xffff_0000_0000 | u64::from(start.be32(16))).to_be()],
+        (_, true) => [pair(8), pair(16)],
+        (_, false) => [pair(24), pair(32)],
     }
 }
 

@@ -81,10 +81,7 @@ unsafe fn changed(flow: *mut Flow, ops: *mut bpf_sock_ops) {
         (*flow).flags_locked |= closed_flags((*flow).flags(), old == TCP_SYN_SENT);
         if (*ops).is_fullsock != 0 {
             (*flow).rtt_us = (*ops).srtt_us >> 3;
-            let received = (*ops).bytes_received;
-            if received > (*flow).received_base {
-                (*flow).counters.payload_bytes[1] = received - (*flow).received_base;
-            }
+            (*flow).counters.payload_bytes[1] = (*ops).bytes_received.wrapping_sub((*flow).received_base);
         }
         if (*flow).ready != 0 {
             flow::report_end(flow);

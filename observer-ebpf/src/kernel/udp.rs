@@ -5,13 +5,13 @@ use aya_ebpf::{
     helpers::generated::bpf_ktime_get_ns,
 };
 use observer_ebpf::{
-    abi::{Counters, Flow, Home, Lost, UdpFlow, UdpKey, initiator},
-    packet::{Headers, Size},
+    abi::{Counters, Flow, Home, INGRESS, Lost, UdpFlow, UdpKey, initiator},
+    packet::{Headers, Packet, headers, size},
 };
 
 use super::{
     maps::{UDP_FLOWS, add, lose, tag},
-    skb::{Direction, SocketSkb, address, load_address, store_address},
+    skb::{SocketSkb, address, load_address, store_address, usual_address},
     slot::{self, add_to_slot},
 };
 
@@ -19,7 +19,7 @@ use super::{
 static EMPTY: UdpFlow = UdpFlow {
     counters: Counters {
         device_bytes: [0; 2],
-        wire_bytes: [0; 2],
+        bundled_bytes: [0; 2],
         payload_bytes: [0; 2],
         packets: [0; 2],
         retransmitted_wire_bytes: 0,
@@ -45,21 +45,30 @@ static EMPTY: UdpFlow = UdpFlow {
 /// # Safety
 /// `flow` is live storage.
 #[inline(always)]
-pub unsafe fn is_first_remote(flow: *mut Flow, packet: &SocketSkb, headers: &Headers, direction: Direction) -> bool {
-    let ingress = direction == Direction::Ingress;
+pub unsafe fn is_first_remote<const AT: usize>(flow: *mut Flow, packet: &SocketSkb, headers: &Headers) -> bool {
+    let ingress = AT == INGRESS;
     let port = if ingress { headers.source_port } else { headers.destination_port };
     // SAFETY: the caller's promise.
-    unsafe {
-        (*flow).remote_port == port
-            && load_address(&raw const (*flow).remote_address) == address(packet, headers.ip_version, ingress)
+    let (first_port, first) = unsafe { ((*flow).remote_port, load_address(&raw const (*flow).remote_address)) };
+    if port != first_port {
+        return false;
+    }
+    if headers.ip_version == 4 {
+        packet.start::<28>().is_some_and(|start| usual_address(&start, 4, ingress) == first)
+    } else {
+        packet.start::<48>().is_some_and(|start| usual_address(&start, 6, ingress) == first)
     }
 }
 
-/// Counts a packet to or from a further remote; `at` is [`Direction::index`].
+/// Counts a packet to or from a further remote; `at` is the direction's index.
 #[inline(never)]
-pub fn count(flow: *mut Flow, skb: *mut __sk_buff, headers: &Headers, size: &Size, at: u32) -> u64 {
+pub fn count(flow: *mut Flow, skb: *mut __sk_buff, at: u32) -> u64 {
     let packet = SocketSkb(skb);
     let egress = at == 0;
+    let Some(headers) = headers(&packet) else {
+        return 0;
+    };
+    let size = &size(&packet, headers.bytes());
     // SAFETY: the context is valid while the program runs, `flow` is live storage.
     let (ifindex, cookie) = unsafe { ((*skb).ifindex, (*flow).cookie) };
     let (local_port, remote_port) = if egress {
@@ -78,7 +87,7 @@ pub fn count(flow: *mut Flow, skb: *mut __sk_buff, headers: &Headers, size: &Siz
         lose(Lost::UdpTable);
         // SAFETY: `flow` is live storage.
         let uplink = slot::uplink(unsafe { (*flow).netns_cookie }, ifindex);
-        add_to_slot(slot::slot(uplink, Home::TableFull, tag(remote)), at, size, size.payload_bytes, 0);
+        add_to_slot(slot::slot(uplink, Home::TableFull as u32, tag(remote)), at, size, size.payload_bytes, 0);
         return 0;
     };
     let at = at as usize & 1;
@@ -89,12 +98,12 @@ pub fn count(flow: *mut Flow, skb: *mut __sk_buff, headers: &Headers, size: &Siz
         }
         if (*entry).ifindex[at] != ifindex {
             let uplink = slot::uplink((*entry).netns_cookie, ifindex);
-            (*entry).slot[at] = slot::slot(uplink, Home::Flow, (*entry).tag) as u16;
+            (*entry).slot[at] = slot::slot(uplink, Home::Flow as u32, (*entry).tag) as u16;
             (*entry).ifindex[at] = ifindex;
         }
         let counters = &raw mut (*entry).counters;
         add(&raw mut (*counters).device_bytes[at], size.device_bytes);
-        add(&raw mut (*counters).wire_bytes[at], size.wire_bytes);
+        add(&raw mut (*counters).bundled_bytes[at], size.bundled_bytes);
         add(&raw mut (*counters).payload_bytes[at], size.payload_bytes);
         add(&raw mut (*counters).packets[at], size.packets);
         add_to_slot(u32::from((*entry).slot[at]), at as u32, size, size.payload_bytes, 0);

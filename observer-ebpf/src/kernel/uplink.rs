@@ -8,11 +8,11 @@ use aya_ebpf::{bindings::__sk_buff, macros::classifier, programs::TcContext};
 use observer_ebpf::{
     abi::{Home, Lost, UplinkTotals},
     account::{Sender, fragment_bytes, home_at_uplink},
-    packet::{Headers, Packet, Size, headers, size},
+    packet::{Headers, Packet, Size, headers, size, usual_headers},
 };
 
 use super::{
-    maps::{UPLINK_CONFIGS, UPLINK_TOTALS, add, lose, tag},
+    maps::{UPLINK_CONFIGS, UPLINK_TOTALS, lose, tag},
     skb::{Direction, LinkSkb, address, full_socket},
     slot::{self, add_to_slot},
 };
@@ -80,7 +80,6 @@ fn leave(skb: *mut __sk_buff, index: u32) {
     }
     let rest = Size {
         device_bytes: size.device_bytes.saturating_sub(extra),
-        wire_bytes: size.wire_bytes.saturating_sub(extra),
         // A later fragment is no packet of its own where the hook counted the whole datagram.
         packets: if headers.later_fragment { 0 } else { size.packets },
         ..size
@@ -89,8 +88,8 @@ fn leave(skb: *mut __sk_buff, index: u32) {
         None => {
             // SAFETY: `totals` is a live map value.
             unsafe {
-                add(&raw mut (*totals).hooked_device_bytes, rest.device_bytes);
-                add(&raw mut (*totals).hooked_wire_bytes, rest.wire_bytes);
+                (*totals).hooked_device_bytes += rest.device_bytes;
+                (*totals).hooked_bundled_bytes += rest.bundled_bytes;
             }
         }
         Some(home) => {
@@ -135,11 +134,11 @@ fn read(packet: &LinkSkb) -> Option<(Headers, Size)> {
     if ethertype != ETH_P_IP && ethertype != ETH_P_IPV6 {
         return None;
     }
-    let headers = headers(packet).unwrap_or_else(|| {
+    let headers = usual_headers(packet).or_else(|| headers(packet)).unwrap_or_else(|| {
         lose(Lost::Headers);
         Headers { ip_version: if ethertype == ETH_P_IP { 4 } else { 6 }, ..Headers::default() }
     });
-    Some((headers, size(packet, &headers)))
+    Some((headers, size(packet, headers.bytes())))
 }
 
 #[inline(always)]
@@ -167,23 +166,24 @@ fn sender(skb: *mut __sk_buff) -> Sender {
     }
 }
 
+/// TC runs with softirqs off, so nothing else writes this CPU's row meanwhile: plain adds suffice.
 #[inline(always)]
 fn pass(totals: *mut UplinkTotals, size: &Size, direction: Direction) {
     let at = direction.index();
     // SAFETY: `totals` is a live map value; the index is 0 or 1.
     unsafe {
-        add(&raw mut (*totals).device_bytes[at], size.device_bytes);
-        add(&raw mut (*totals).wire_bytes[at], size.wire_bytes);
-        add(&raw mut (*totals).frames[at], 1);
+        (*totals).device_bytes[at] += size.device_bytes;
+        (*totals).bundled_bytes[at] += size.bundled_bytes;
+        (*totals).frames[at] += 1;
     }
 }
 
 #[inline(never)]
 fn not_ip(totals: *mut UplinkTotals, packet: &LinkSkb, index: u32, direction: Direction) -> u64 {
     let bytes = u64::from(packet.length());
-    let size = Size { device_bytes: bytes, wire_bytes: bytes, payload_bytes: 0, packets: 1 };
+    let size = Size { device_bytes: bytes, bundled_bytes: 0, payload_bytes: 0, packets: 1 };
     pass(totals, &size, direction);
-    let slot = slot::slot(index + 1, Home::NonIp, observer_ebpf::abi::TAG_NONE);
+    let slot = slot::slot(index + 1, Home::NonIp as u32, observer_ebpf::abi::TAG_NONE);
     add_to_slot(slot, direction.index() as u32, &size, 0, 0);
     0
 }
@@ -201,7 +201,7 @@ struct Aside {
 impl Aside {
     #[inline(always)]
     const fn headers_only(index: u32, home: Home, direction: Direction, ip_version: u8, bytes: u64) -> Self {
-        let size = Size { device_bytes: bytes, wire_bytes: bytes, payload_bytes: 0, packets: 0 };
+        let size = Size { device_bytes: bytes, bundled_bytes: 0, payload_bytes: 0, packets: 0 };
         Self { uplink: index + 1, home, at: direction.index() as u32, ip_version, size }
     }
 }
@@ -210,7 +210,7 @@ impl Aside {
 #[inline(never)]
 fn aside(packet: &LinkSkb, aside: &Aside) -> u64 {
     let remote = address(packet, aside.ip_version, aside.at != 0);
-    let slot = slot::slot(aside.uplink, aside.home, tag(remote));
+    let slot = slot::slot(aside.uplink, aside.home as u32, tag(remote));
     add_to_slot(slot, aside.at, &aside.size, aside.size.payload_bytes, 0);
     0
 }

@@ -19,7 +19,7 @@ use aya::{
 use super::sys;
 
 /// Programs attached to the cgroup root; which of them a hook is named after is their own business.
-const HOOKS: [&str; 9] = [
+const HOOKS: [&str; 11] = [
     "note_origin",
     "count_egress",
     "count_ingress",
@@ -29,6 +29,8 @@ const HOOKS: [&str; 9] = [
     "own_sendmsg6",
     "release",
     "follow_state",
+    "empty_egress",
+    "empty_ingress",
 ];
 
 /// What keeps one program attached.

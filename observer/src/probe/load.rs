@@ -82,7 +82,7 @@ pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
     let mut refused = Vec::new();
     let names: Vec<String> = ebpf.programs().map(|(name, _)| name.to_owned()).collect();
     for name in names {
-        if is_spare_uplink(&name, limits.uplinks) {
+        if is_spare_uplink(&name, limits.uplinks) || (name.starts_with("empty_") && !limits.benchmark) {
             continue;
         }
         let Err(error) = load_program(&mut ebpf, &name, btf.as_ref()) else {
@@ -163,15 +163,25 @@ fn is_spare_uplink(name: &str, uplinks: usize) -> bool {
 /// Makes the pin directory; `true` where the maps of an earlier run are in it.
 fn prepare_pins(directory: &Path) -> Result<bool> {
     let base = directory.parent().unwrap_or(directory);
-    fs::create_dir_all(directory).with_context(|| {
-        format!("make pin directory `{}`; is a bpf filesystem mounted there?", directory.display())
-    })?;
-    let filesystem = statfs(base).with_context(|| format!("look at `{}`", base.display()))?;
-    if filesystem.filesystem_type() != BPF_FS_MAGIC {
-        let _ = fs::remove_dir(directory);
-        bail!("`{}` is not on a bpf filesystem; mount one with `mount -t bpf bpf DIRECTORY`", base.display());
-    }
+    pin_filesystem(base)?;
+    fs::create_dir_all(directory).with_context(|| format!("make pin directory `{}`", directory.display()))?;
     Ok(PINNED_MAPS.iter().all(|(name, _, _)| directory.join(name).exists()))
+}
+
+/// Whether `directory` is, or would be made, on a bpf filesystem.
+///
+/// # Errors
+/// Where it would not.
+pub fn pin_filesystem(directory: &Path) -> Result<()> {
+    let existing = directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let filesystem = statfs(existing).with_context(|| format!("look at `{}`", existing.display()))?;
+    if filesystem.filesystem_type() != BPF_FS_MAGIC {
+        bail!(
+            "`{}` is not on a bpf filesystem; mount one with `mount -t bpf bpf /sys/fs/bpf`",
+            directory.display()
+        );
+    }
+    Ok(())
 }
 
 /// aya takes a pinned map as it is, whatever its shape; a wrong one would be read past its end.

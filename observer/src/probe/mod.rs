@@ -3,7 +3,9 @@
 
 mod attach;
 mod btf;
+pub mod capability;
 pub mod cgroup;
+pub mod detach;
 pub mod device;
 mod ethtool;
 mod load;
@@ -40,6 +42,8 @@ pub struct Limits {
     pub reads_bytes: u32,
     /// Uplinks balanced.
     pub uplinks: usize,
+    /// Attach programs that do nothing beside the sockets' counting ones, to compare with.
+    pub benchmark: bool,
 }
 
 impl Default for Limits {
@@ -49,6 +53,7 @@ impl Default for Limits {
             events_bytes: abi::EVENTS_BYTES,
             reads_bytes: abi::READS_BYTES,
             uplinks: abi::UPLINKS_MAX as usize,
+            benchmark: false,
         }
     }
 }

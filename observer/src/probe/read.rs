@@ -138,7 +138,7 @@ impl Probe {
         let [d0, d1, w0, w1, p0, p1, k0, k1, retransmitted_wire_bytes] = words;
         Ok(Counters {
             device_bytes: [d0, d1],
-            wire_bytes: [w0, w1],
+            bundled_bytes: [w0, w1],
             payload_bytes: [p0, p1],
             packets: [k0, k1],
             retransmitted_wire_bytes,
@@ -153,14 +153,14 @@ impl Probe {
         let uplink = self.uplinks.get_mut(position).with_context(|| format!("no uplink {position}"))?;
         let counters = uplink.device.counters()?;
         let values = self.uplink_totals.get(&uplink.index, 0).context("read the uplink's totals")?;
-        let [d0, d1, w0, w1, f0, f1, hooked_device_bytes, hooked_wire_bytes] =
+        let [d0, d1, w0, w1, f0, f1, hooked_device_bytes, hooked_bundled_bytes] =
             summed::<{ UPLINK_TOTALS / 8 }, UPLINK_TOTALS>(&values);
         let totals = UplinkTotals {
             device_bytes: [d0, d1],
-            wire_bytes: [w0, w1],
+            bundled_bytes: [w0, w1],
             frames: [f0, f1],
             hooked_device_bytes,
-            hooked_wire_bytes,
+            hooked_bundled_bytes,
         };
         Ok((totals, counters))
     }

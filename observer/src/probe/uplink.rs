@@ -120,3 +120,25 @@ fn attach_filter(
     };
     Ok(Held::Filter { link: Some(program.take_link(id)?), netns: spec.netns.clone(), stays })
 }
+
+/// Removes filters of ours that outlived their agent from the device; returns what was there.
+///
+/// # Errors
+/// Where the namespace is there and cannot be entered.
+pub fn remove_filters(spec: &UplinkSpec) -> Result<Vec<String>> {
+    if spec.netns.as_deref().is_some_and(|path| !path.exists()) {
+        return Ok(Vec::new());
+    }
+    within(spec.netns.as_deref(), || {
+        let mut removed = Vec::new();
+        for index in 0..observer_ebpf::abi::UPLINKS_MAX {
+            for (direction, word) in DIRECTIONS {
+                let name = format!("uplink{index}_{word}");
+                if tc::qdisc_detach_program(&spec.device, direction, &name).is_ok() {
+                    removed.push(format!("{spec} {name}"));
+                }
+            }
+        }
+        Ok(removed)
+    })
+}
