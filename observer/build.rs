@@ -157,7 +157,14 @@ fn lock(target_dir: &Path) -> Result<File, Failure> {
 fn compile(target_dir: &Path, library: Option<&Path>) -> Result<PathBuf, Failure> {
     let mut cargo = Command::new(variable("CARGO")?);
     cargo
-        .args(["build", "--release", "--package", PROGRAMS, "--bin", PROGRAMS])
+        .args([
+            "build",
+            "--release",
+            "--package",
+            PROGRAMS,
+            "--bin",
+            PROGRAMS,
+        ])
         .args(["--target", BPF_TARGET, "-Z", "build-std=core"])
         .arg("--target-dir")
         .arg(target_dir)
