@@ -1,1 +1,46 @@
-//! The testbed.
+//! The testbed: hosts in network namespaces of one machine, the links between them, the traffic they exchange and an
+//! exact account of what crossed. It knows nothing of the agent that is tested with it.
+//!
+//! ```no_run
+//! use observer_tests::{Meter, Testbed, Wire, capture::View, topology, traffic::TcpTalk};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let bed = Testbed::new("example")?;
+//! let net = topology::bridged(&bed, &Wire::default())?;
+//! let meter = Meter::start(&net.middle, net.far_port, View::Segments)?;
+//! TcpTalk::bulk(1_000_000, 0).plan().run(&net.near, &net.far, net.far_address(4, 7000))?;
+//! let reading = meter.finish()?;
+//! reading.check_exact()?;
+//! # Ok(()) }
+//! ```
+
+pub mod capture;
+pub mod classify;
+pub mod counters;
+mod exit;
+pub mod gso;
+mod host;
+mod measure;
+pub mod namespace;
+pub mod offload;
+pub mod packet;
+mod privilege;
+mod process;
+pub mod pump;
+pub mod qdisc;
+mod spawn;
+pub mod testbed;
+pub mod topology;
+pub mod traffic;
+pub mod tun;
+pub mod wire;
+
+pub use classify::Class;
+pub use counters::{Counters, quiesce};
+pub use host::Host;
+pub use measure::{Meter, Reading};
+pub use packet::{Direction, Packet};
+pub use privilege::privileged;
+pub use process::Process;
+pub use testbed::Testbed;
+pub use wire::Wire;
