@@ -159,7 +159,9 @@ impl Flow {
     #[must_use]
     #[inline(always)]
     pub const fn flags(&self) -> u32 {
-        self.flags_locked as u32 | (self.flags_ingress as u32) << 16 | (self.flags_owner as u32) << 24
+        self.flags_locked as u32
+            | (self.flags_ingress as u32) << 16
+            | (self.flags_owner as u32) << 24
     }
 }
 
@@ -167,8 +169,11 @@ impl Flow {
 const _: () = assert!(size_of::<Flow>() <= 256);
 const _: () = assert!(size_of::<Flow>() % 8 == 0);
 /// The kernel half reads and writes addresses as two words.
-const _: () = assert!(offset_of!(Flow, local_address) % 8 == 0 && offset_of!(Flow, remote_address) % 8 == 0);
-const _: () = assert!(offset_of!(UdpKey, local_address) % 8 == 0 && offset_of!(UdpKey, remote_address) % 8 == 0);
+const _: () =
+    assert!(offset_of!(Flow, local_address) % 8 == 0 && offset_of!(Flow, remote_address) % 8 == 0);
+const _: () = assert!(
+    offset_of!(UdpKey, local_address) % 8 == 0 && offset_of!(UdpKey, remote_address) % 8 == 0
+);
 const _: () = assert!(size_of::<Counters>() == 72);
 
 /// Value of the origin storage, made at `socket()` and cloned to accepted sockets.

@@ -47,13 +47,23 @@ pub fn tcp_sent(
     } else {
         // Serial number arithmetic (RFC 1982): a difference above 2^31 is behind.
         let ahead = end.wrapping_sub(sent.seq_high);
-        if ahead as i32 <= 0 { 0 } else { ahead.min(space) }
+        if ahead as i32 <= 0 {
+            0
+        } else {
+            ahead.min(space)
+        }
     };
     if ahead == 0 {
         if syn != 0 {
             sent.flags |= flag::SYN_RETRIED as u16;
         }
-        return (sent, SentBytes { payload_bytes: 0, retransmitted_wire_bytes: size.wire_bytes() });
+        return (
+            sent,
+            SentBytes {
+                payload_bytes: 0,
+                retransmitted_wire_bytes: size.wire_bytes(),
+            },
+        );
     }
     sent.flags |= flag::SEQ as u16;
     sent.seq_high = end;
@@ -67,7 +77,13 @@ pub fn tcp_sent(
             sent.request_ns = sent_ns();
         }
     }
-    (sent, SentBytes { payload_bytes, retransmitted_wire_bytes: repeated })
+    (
+        sent,
+        SentBytes {
+            payload_bytes,
+            retransmitted_wire_bytes: repeated,
+        },
+    )
 }
 
 /// Change cipher spec, alert and handshake records in the clear (RFC 8446, section 5.1): content type 20 to 22 and
@@ -109,7 +125,11 @@ pub fn tcp_received(
 #[must_use]
 pub fn elapsed_us(from_ns: u64, to_ns: u64) -> u32 {
     let us = to_ns.saturating_sub(from_ns) / 1000;
-    if us > u64::from(u32::MAX) { u32::MAX } else { us as u32 }
+    if us > u64::from(u32::MAX) {
+        u32::MAX
+    } else {
+        us as u32
+    }
 }
 
 /// Flag bits to add when TCP goes to CLOSE, given where it came from.
@@ -136,7 +156,12 @@ pub enum Sender {
     /// A connection request: the egress hook ran with the listener.
     Request,
     /// A full socket.
-    Full { family: u32, kind: u32, protocol: u32, source_port: u32 },
+    Full {
+        family: u32,
+        kind: u32,
+        protocol: u32,
+        source_port: u32,
+    },
 }
 
 const AF_INET: u32 = 2;
@@ -164,7 +189,12 @@ pub fn home_at_uplink(sender: Sender, headers: &Headers) -> Option<Home> {
         Sender::None { forwarded: true } => return Some(Home::Forwarded),
         Sender::None { forwarded: false } | Sender::TimeWait => return Some(Home::KernelSent),
         Sender::Request => return None,
-        Sender::Full { family, kind, protocol, source_port } => (family, kind, protocol, source_port),
+        Sender::Full {
+            family,
+            kind,
+            protocol,
+            source_port,
+        } => (family, kind, protocol, source_port),
     };
     if family != AF_INET && family != AF_INET6 {
         return Some(Home::Raw);
@@ -174,9 +204,17 @@ pub fn home_at_uplink(sender: Sender, headers: &Headers) -> Option<Home> {
         let tunnel = headers.protocol == protocol::UDP
             && u32::from(headers.source_port) != source_port
             && TUNNEL_PORTS.contains(&headers.destination_port);
-        return if same && (!tunnel || headers.later_fragment) { None } else { Some(Home::Encapsulation) };
+        return if same && (!tunnel || headers.later_fragment) {
+            None
+        } else {
+            Some(Home::Encapsulation)
+        };
     }
-    if kind == SOCK_RAW && is_kernel_made(headers) { Some(Home::ControlSocket) } else { Some(Home::Raw) }
+    if kind == SOCK_RAW && is_kernel_made(headers) {
+        Some(Home::ControlSocket)
+    } else {
+        Some(Home::Raw)
+    }
 }
 
 /// The kernel's own raw sockets send TCP resets and ACKs, ICMP errors and answers, neighbour discovery and multicast
@@ -210,12 +248,33 @@ mod tests {
     use super::*;
 
     fn segment(sequence: u32, payload: u64, tcp_flags: u8) -> (Headers, Size) {
-        let headers = Headers { protocol: 6, ip_bytes: 20, transport_bytes: 32, sequence, tcp_flags, ..Headers::default() };
+        let headers = Headers {
+            protocol: 6,
+            ip_bytes: 20,
+            transport_bytes: 32,
+            sequence,
+            tcp_flags,
+            ..Headers::default()
+        };
         let bytes = payload + 52;
-        (headers, Size { device_bytes: bytes, bundled_bytes: 0, payload_bytes: payload, packets: 1 })
+        (
+            headers,
+            Size {
+                device_bytes: bytes,
+                bundled_bytes: 0,
+                payload_bytes: payload,
+                packets: 1,
+            },
+        )
     }
 
-    fn send(sent: Sent, sequence: u32, payload: u64, flags: u8, record: [u8; 2]) -> (Sent, SentBytes) {
+    fn send(
+        sent: Sent,
+        sequence: u32,
+        payload: u64,
+        flags: u8,
+        record: [u8; 2],
+    ) -> (Sent, SentBytes) {
         let (headers, size) = segment(sequence, payload, flags);
         tcp_sent(sent, &headers, &size, || 77, || Some(record))
     }
@@ -239,7 +298,11 @@ mod tests {
         ];
         for (index, (offset, payload, flags, new, repeated)) in cases.into_iter().enumerate() {
             let (next, bytes) = send(sent, start.wrapping_add(offset), payload, flags, [0, 0]);
-            assert_eq!((bytes.payload_bytes, bytes.retransmitted_wire_bytes), (new, repeated), "packet {index}");
+            assert_eq!(
+                (bytes.payload_bytes, bytes.retransmitted_wire_bytes),
+                (new, repeated),
+                "packet {index}"
+            );
             sent = next;
         }
         assert_ne!(u32::from(sent.flags) & flag::SYN_RETRIED, 0);
@@ -254,7 +317,10 @@ mod tests {
         let (sent, _) = send(sent, 565, 100, 0, [23, 3]);
         assert_eq!(sent.request_ns, 77);
         let (headers, size) = segment(0, 10, 0);
-        let received = Received { request_ns: sent.request_ns, ..Received::default() };
+        let received = Received {
+            request_ns: sent.request_ns,
+            ..Received::default()
+        };
         let received = tcp_received(received, &headers, &size, || 5_077);
         assert_eq!((received.first_byte_us, received.request_ns), (Some(5), 0));
     }
@@ -262,46 +328,110 @@ mod tests {
     #[test]
     fn an_answer_is_timed_once_and_acks_are_none() {
         let (ack, none) = segment(0, 0, 0);
-        let waiting = Received { request_ns: 9, ..Received::default() };
-        assert_eq!(tcp_received(waiting, &ack, &none, || 99).first_byte_us, None);
+        let waiting = Received {
+            request_ns: 9,
+            ..Received::default()
+        };
+        assert_eq!(
+            tcp_received(waiting, &ack, &none, || 99).first_byte_us,
+            None
+        );
         let (data, some) = segment(0, 1, tcp_flag::RST);
         let idle = tcp_received(Received::default(), &data, &some, || 99);
-        assert_eq!((idle.first_byte_us, u32::from(idle.flags) << 16), (None, flag::RESET_IN));
+        assert_eq!(
+            (idle.first_byte_us, u32::from(idle.flags) << 16),
+            (None, flag::RESET_IN)
+        );
     }
 
     #[test]
     fn homes_at_the_uplink() {
-        let tcp = Headers { protocol: 6, source_port: 5, ..Headers::default() };
-        let udp = Headers { protocol: 17, source_port: 5, destination_port: 53, ..Headers::default() };
-        let vxlan = Headers { protocol: 17, source_port: 9, destination_port: 4789, ..Headers::default() };
-        let icmp = |kind| Headers { protocol: 58, sequence: kind, ..Headers::default() };
-        let full = |family, kind, protocol| Sender::Full { family, kind, protocol, source_port: 5 };
+        let tcp = Headers {
+            protocol: 6,
+            source_port: 5,
+            ..Headers::default()
+        };
+        let udp = Headers {
+            protocol: 17,
+            source_port: 5,
+            destination_port: 53,
+            ..Headers::default()
+        };
+        let vxlan = Headers {
+            protocol: 17,
+            source_port: 9,
+            destination_port: 4789,
+            ..Headers::default()
+        };
+        let icmp = |kind| Headers {
+            protocol: 58,
+            sequence: kind,
+            ..Headers::default()
+        };
+        let full = |family, kind, protocol| Sender::Full {
+            family,
+            kind,
+            protocol,
+            source_port: 5,
+        };
         let cases = [
-            (Sender::None { forwarded: false }, tcp, Some(Home::KernelSent)),
+            (
+                Sender::None { forwarded: false },
+                tcp,
+                Some(Home::KernelSent),
+            ),
             (Sender::None { forwarded: true }, tcp, Some(Home::Forwarded)),
             (Sender::TimeWait, tcp, Some(Home::KernelSent)),
             (Sender::Request, tcp, None),
             (full(AF_INET, SOCK_STREAM, 6), tcp, None),
             (full(AF_INET6, SOCK_DGRAM, 17), udp, None),
-            (full(AF_INET, SOCK_STREAM, 6), vxlan, Some(Home::Encapsulation)),
-            (full(AF_INET, SOCK_DGRAM, 17), vxlan, Some(Home::Encapsulation)),
+            (
+                full(AF_INET, SOCK_STREAM, 6),
+                vxlan,
+                Some(Home::Encapsulation),
+            ),
+            (
+                full(AF_INET, SOCK_DGRAM, 17),
+                vxlan,
+                Some(Home::Encapsulation),
+            ),
             (full(AF_INET, SOCK_RAW, 6), tcp, Some(Home::ControlSocket)),
-            (full(AF_INET6, SOCK_RAW, 58), icmp(135), Some(Home::ControlSocket)),
+            (
+                full(AF_INET6, SOCK_RAW, 58),
+                icmp(135),
+                Some(Home::ControlSocket),
+            ),
             (full(AF_INET6, SOCK_RAW, 58), icmp(128), Some(Home::Raw)),
             (full(AF_INET6, SOCK_DGRAM, 58), icmp(128), Some(Home::Raw)),
             (full(17, SOCK_RAW, 768), tcp, Some(Home::Raw)),
         ];
         for (sender, headers, home) in cases {
-            assert_eq!(home_at_uplink(sender, &headers), home, "{sender:?} {headers:?}");
+            assert_eq!(
+                home_at_uplink(sender, &headers),
+                home,
+                "{sender:?} {headers:?}"
+            );
         }
     }
 
     #[test]
     fn fragment_headers_are_named() {
-        let cases = [(4, false, false, 0), (4, true, false, 0), (4, true, true, 20), (6, true, false, 8), (6, true, true, 48)];
+        let cases = [
+            (4, false, false, 0),
+            (4, true, false, 0),
+            (4, true, true, 20),
+            (6, true, false, 8),
+            (6, true, true, 48),
+        ];
         for (ip_version, fragment, later_fragment, bytes) in cases {
             let ip_bytes = if ip_version == 4 { 20 } else { 48 };
-            let headers = Headers { ip_version, fragment, later_fragment, ip_bytes, ..Headers::default() };
+            let headers = Headers {
+                ip_version,
+                fragment,
+                later_fragment,
+                ip_bytes,
+                ..Headers::default()
+            };
             assert_eq!(fragment_bytes(&headers), bytes, "{headers:?}");
         }
     }
@@ -309,7 +439,10 @@ mod tests {
     #[test]
     fn a_failed_connect_says_why() {
         assert_eq!(u32::from(closed_flags(0, false)), flag::CLOSED);
-        assert_eq!(u32::from(closed_flags(0, true)), flag::CLOSED | flag::CONNECT_FAILED);
+        assert_eq!(
+            u32::from(closed_flags(0, true)),
+            flag::CLOSED | flag::CONNECT_FAILED
+        );
         let given_up = flag::CLOSED | flag::CONNECT_FAILED | flag::GIVEN_UP;
         assert_eq!(u32::from(closed_flags(flag::RELEASED, true)), given_up);
     }

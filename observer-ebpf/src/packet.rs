@@ -17,7 +17,10 @@ pub mod protocol {
     #[inline(always)]
     #[must_use]
     pub const fn is_extension(number: u8) -> bool {
-        matches!(number, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION | MOBILITY)
+        matches!(
+            number,
+            HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION | MOBILITY
+        )
     }
 
     /// The fragment header has no length field; it is 8 bytes.
@@ -172,7 +175,12 @@ pub fn headers<P: Packet>(packet: &P) -> Option<Headers> {
             transport(packet, base)
         }
         6 => {
-            let base = Headers { ip_version: 6, protocol: six, ip_bytes: 40, ..Headers::default() };
+            let base = Headers {
+                ip_version: 6,
+                protocol: six,
+                ip_bytes: 40,
+                ..Headers::default()
+            };
             transport(packet, extensions(packet, base)?)
         }
         _ => None,
@@ -210,7 +218,9 @@ fn transport<P: Packet>(packet: &P, headers: Headers) -> Option<Headers> {
     match headers.protocol {
         protocol::TCP => Some(with_tcp(headers, packet.at::<14>(headers.ip_bytes)?)),
         protocol::UDP => Some(with_udp(headers, packet.at::<4>(headers.ip_bytes)?)),
-        protocol::ICMP | protocol::ICMPV6 => Some(with_icmp(headers, packet.at::<1>(headers.ip_bytes)?)),
+        protocol::ICMP | protocol::ICMPV6 => {
+            Some(with_icmp(headers, packet.at::<1>(headers.ip_bytes)?))
+        }
         _ => Some(headers),
     }
 }
@@ -239,7 +249,10 @@ fn with_udp(headers: Headers, b: [u8; 4]) -> Headers {
 
 #[inline(always)]
 fn with_icmp(headers: Headers, b: [u8; 1]) -> Headers {
-    Headers { sequence: u32::from(b[0]), ..headers }
+    Headers {
+        sequence: u32::from(b[0]),
+        ..headers
+    }
 }
 
 /// One packet as the counters see it.
@@ -347,11 +360,17 @@ mod tests {
         b
     }
 
-    const TCP_32: [u8; 20] = [0x1f, 0x90, 0x01, 0xbb, 0, 0, 0, 9, 0, 0, 0, 0, 0x80, 0x18, 0, 0, 0, 0, 0, 0];
+    const TCP_32: [u8; 20] = [
+        0x1f, 0x90, 0x01, 0xbb, 0, 0, 0, 9, 0, 0, 0, 0, 0x80, 0x18, 0, 0, 0, 0, 0, 0,
+    ];
 
     /// By the long way; where the short one answers, both must agree.
     fn read(data: &[u8]) -> Option<Headers> {
-        let packet = Bytes { data, length: 1500, gso: (0, 0) };
+        let packet = Bytes {
+            data,
+            length: 1500,
+            gso: (0, 0),
+        };
         let read = headers(&packet);
         if let Some(usual) = usual_headers(&packet) {
             assert_eq!(Some(usual), read);
@@ -360,16 +379,31 @@ mod tests {
     }
 
     fn is_usual(data: &[u8]) -> bool {
-        usual_headers(&Bytes { data, length: 1500, gso: (0, 0) }).is_some()
+        usual_headers(&Bytes {
+            data,
+            length: 1500,
+            gso: (0, 0),
+        })
+        .is_some()
     }
 
     #[test]
     fn the_short_way_takes_the_usual_packets_only() {
         let udp = [0, 53, 0, 54, 0, 0, 0, 0];
-        for usual in [ipv4(5, 6, 0x4000, &TCP_32), ipv4(5, 17, 0, &udp), ipv6(6, &TCP_32), ipv6(17, &udp)] {
+        for usual in [
+            ipv4(5, 6, 0x4000, &TCP_32),
+            ipv4(5, 17, 0, &udp),
+            ipv6(6, &TCP_32),
+            ipv6(17, &udp),
+        ] {
             assert!(is_usual(&usual), "{usual:?}");
         }
-        for other in [ipv4(6, 6, 0, &TCP_32), ipv4(5, 17, 0x2000, &udp), ipv4(5, 1, 0, &[8]), ipv6(60, &[6, 0])] {
+        for other in [
+            ipv4(6, 6, 0, &TCP_32),
+            ipv4(5, 17, 0x2000, &udp),
+            ipv4(5, 1, 0, &[8]),
+            ipv6(60, &[6, 0]),
+        ] {
             assert!(!is_usual(&other), "{other:?}");
         }
     }
@@ -377,12 +411,26 @@ mod tests {
     #[test]
     fn headers_of_each_shape() {
         let tcp = read(&ipv4(5, 6, 0x4000, &TCP_32)).unwrap();
-        assert_eq!((tcp.source_port, tcp.destination_port, tcp.sequence), (8080, 443, 9));
-        assert_eq!((tcp.ip_bytes, tcp.transport_bytes, tcp.tcp_flags, tcp.fragment), (20, 32, 0x18, false));
+        assert_eq!(
+            (tcp.source_port, tcp.destination_port, tcp.sequence),
+            (8080, 443, 9)
+        );
+        assert_eq!(
+            (
+                tcp.ip_bytes,
+                tcp.transport_bytes,
+                tcp.tcp_flags,
+                tcp.fragment
+            ),
+            (20, 32, 0x18, false)
+        );
         let options = read(&ipv4(8, 6, 0, &TCP_32)).unwrap();
         assert_eq!(options.bytes(), 64);
         let udp6 = read(&ipv6(17, &[0, 53, 0, 54, 0, 0, 0, 0])).unwrap();
-        assert_eq!((udp6.source_port, udp6.destination_port, udp6.bytes()), (53, 54, 48));
+        assert_eq!(
+            (udp6.source_port, udp6.destination_port, udp6.bytes()),
+            (53, 54, 48)
+        );
         // destination options (8 bytes), then hop-by-hop of 16 bytes, then UDP
         let mut chain = [0u8; 32];
         chain[0] = 0;
@@ -390,7 +438,10 @@ mod tests {
         chain[9] = 1;
         chain[24..28].copy_from_slice(&[0, 53, 0, 54]);
         let extended = read(&ipv6(60, &chain)).unwrap();
-        assert_eq!((extended.protocol, extended.ip_bytes, extended.source_port), (17, 64, 53));
+        assert_eq!(
+            (extended.protocol, extended.ip_bytes, extended.source_port),
+            (17, 64, 53)
+        );
     }
 
     #[test]
@@ -423,9 +474,21 @@ mod tests {
             (52, 1448, 0, 52, 0, 1),
         ];
         for (length, gso_size, gso_segs, wire, payload, packets) in cases {
-            let size = size(&Bytes { data: &[], length, gso: (gso_size, gso_segs) }, headers.bytes());
+            let size = size(
+                &Bytes {
+                    data: &[],
+                    length,
+                    gso: (gso_size, gso_segs),
+                },
+                headers.bytes(),
+            );
             assert_eq!(
-                (size.device_bytes, size.wire_bytes(), size.payload_bytes, size.packets),
+                (
+                    size.device_bytes,
+                    size.wire_bytes(),
+                    size.payload_bytes,
+                    size.packets
+                ),
                 (u64::from(length), wire, payload, packets),
                 "length {length}, gso {gso_size} x {gso_segs}"
             );

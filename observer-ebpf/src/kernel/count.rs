@@ -72,7 +72,12 @@ fn count<const AT: usize>(skb: *mut __sk_buff) {
 
 /// Options, extension headers, and whatever cannot be read.
 #[inline(never)]
-fn unusual<const AT: usize>(skb: *mut __sk_buff, sk: *mut bpf_sock, number: u32, state: u32) -> u64 {
+fn unusual<const AT: usize>(
+    skb: *mut __sk_buff,
+    sk: *mut bpf_sock,
+    number: u32,
+    state: u32,
+) -> u64 {
     let Some(headers) = headers(&SocketSkb(skb)) else {
         lose(Lost::Headers);
         return 0;
@@ -135,17 +140,32 @@ fn count_packet<const AT: usize>(
 
 /// Runs under the socket lock: plain adds suffice.
 #[inline(always)]
-unsafe fn tcp_egress(flow: *mut Flow, sk: *mut bpf_sock, packet: &SocketSkb, headers: &Headers, size: &Size) {
+unsafe fn tcp_egress(
+    flow: *mut Flow,
+    sk: *mut bpf_sock,
+    packet: &SocketSkb,
+    headers: &Headers,
+    size: &Size,
+) {
     // SAFETY: `flow` is live storage; the egress fields have this one writer.
     unsafe {
-        let before =
-            Sent { flags: (*flow).flags_locked, seq_high: (*flow).seq_high, request_ns: (*flow).request_ns };
+        let before = Sent {
+            flags: (*flow).flags_locked,
+            seq_high: (*flow).seq_high,
+            request_ns: (*flow).request_ns,
+        };
         let sent_ns = || {
             // The earliest departure time, which TCP keeps in CLOCK_MONOTONIC, spares a clock read.
             let departure = (*packet.0).tstamp;
-            if departure == 0 { bpf_ktime_get_ns() } else { departure }
+            if departure == 0 {
+                bpf_ktime_get_ns()
+            } else {
+                departure
+            }
         };
-        let (sent, bytes) = tcp_sent(before, headers, size, sent_ns, || packet.at::<2>(headers.bytes()));
+        let (sent, bytes) = tcp_sent(before, headers, size, sent_ns, || {
+            packet.at::<2>(headers.bytes())
+        });
         (*flow).flags_locked = sent.flags;
         (*flow).seq_high = sent.seq_high;
         // What a server waits for is its client's next thought, not a first byte.
@@ -159,7 +179,13 @@ unsafe fn tcp_egress(flow: *mut Flow, sk: *mut bpf_sock, packet: &SocketSkb, hea
         (*counters).packets[EGRESS] += size.packets;
         (*counters).retransmitted_wire_bytes += bytes.retransmitted_wire_bytes;
         let slot = u32::from((*flow).slot[EGRESS]);
-        add_to_slot(slot, EGRESS as u32, size, bytes.payload_bytes, bytes.retransmitted_wire_bytes);
+        add_to_slot(
+            slot,
+            EGRESS as u32,
+            size,
+            bytes.payload_bytes,
+            bytes.retransmitted_wire_bytes,
+        );
         // Where no data goes out, this ACK may be the last sign of what came in.
         if size.payload_bytes == 0 {
             let tcp = bpf_tcp_sock(sk);
@@ -175,8 +201,11 @@ unsafe fn tcp_egress(flow: *mut Flow, sk: *mut bpf_sock, packet: &SocketSkb, hea
 unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, size: &Size) {
     // SAFETY: `flow` is live storage; counters are added atomically.
     unsafe {
-        let before =
-            Received { flags: (*flow).flags_ingress, request_ns: (*flow).request_ns, first_byte_us: None };
+        let before = Received {
+            flags: (*flow).flags_ingress,
+            request_ns: (*flow).request_ns,
+            first_byte_us: None,
+        };
         let received = tcp_received(before, headers, size, || bpf_ktime_get_ns());
         if received.flags != before.flags {
             (*flow).flags_ingress = received.flags;
@@ -186,10 +215,16 @@ unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, siz
             (*flow).request_ns = 0;
         }
         let counters = &raw mut (*flow).counters;
-        add(&raw mut (*counters).device_bytes[INGRESS], size.device_bytes);
+        add(
+            &raw mut (*counters).device_bytes[INGRESS],
+            size.device_bytes,
+        );
         add(&raw mut (*counters).packets[INGRESS], size.packets);
         if size.bundled_bytes != 0 {
-            add(&raw mut (*counters).bundled_bytes[INGRESS], size.bundled_bytes);
+            add(
+                &raw mut (*counters).bundled_bytes[INGRESS],
+                size.bundled_bytes,
+            );
         }
         add_received_to_slot(u32::from((*flow).slot[INGRESS]), size, size.payload_bytes);
         let tcp = bpf_tcp_sock(sk);
@@ -205,7 +240,10 @@ unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, siz
 #[inline(always)]
 unsafe fn received_payload(flow: *mut Flow, tcp: *mut TcpSock) {
     // SAFETY: both pointers are live; the value only grows.
-    unsafe { (*flow).counters.payload_bytes[INGRESS] = (*tcp).bytes_received.wrapping_sub((*flow).received_base) };
+    unsafe {
+        (*flow).counters.payload_bytes[INGRESS] =
+            (*tcp).bytes_received.wrapping_sub((*flow).received_base)
+    };
 }
 
 /// UDP sends and receives on any CPU at once.
@@ -256,6 +294,12 @@ fn elsewhere(skb: *mut __sk_buff, sk: *mut bpf_sock, home: u32, at: u32) -> u64 
     // SAFETY: the context is valid while the program runs.
     let ifindex = unsafe { (*skb).ifindex };
     let uplink = slot::uplink(flow::netns_cookie(skb, sk), ifindex);
-    add_to_slot(slot::slot(uplink, home, tag(remote)), at, &size, size.payload_bytes, 0);
+    add_to_slot(
+        slot::slot(uplink, home, tag(remote)),
+        at,
+        &size,
+        size.payload_bytes,
+        0,
+    );
     0
 }

@@ -3,8 +3,8 @@
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock},
     helpers::generated::{
-        bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_ringbuf_output, bpf_ringbuf_query,
-        bpf_sk_cgroup_id, bpf_tcp_sock,
+        bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_ringbuf_output,
+        bpf_ringbuf_query, bpf_sk_cgroup_id, bpf_tcp_sock,
     },
 };
 use core::ptr;
@@ -30,7 +30,11 @@ pub fn netns_cookie(skb: *mut __sk_buff, sk: *mut bpf_sock) -> u64 {
     }
     let origin = origin(sk, false);
     // SAFETY: the pointer is checked and points to a live map value.
-    if origin.is_null() { 0 } else { unsafe { (*origin).netns_cookie } }
+    if origin.is_null() {
+        0
+    } else {
+        unsafe { (*origin).netns_cookie }
+    }
 }
 
 /// Fills the identity fields of a new flow from its first packet.
@@ -54,7 +58,10 @@ pub fn begin(flow: *mut Flow, skb: *mut __sk_buff, sk: *mut bpf_sock, at: u32) -
         flow.protocol = headers.protocol;
         flow.ip_version = headers.ip_version;
         let remote = address(&packet, headers.ip_version, !egress);
-        store_address(&raw mut flow.local_address, address(&packet, headers.ip_version, egress));
+        store_address(
+            &raw mut flow.local_address,
+            address(&packet, headers.ip_version, egress),
+        );
         store_address(&raw mut flow.remote_address, remote);
         (flow.local_port, flow.remote_port) = if egress {
             (headers.source_port, headers.destination_port)
@@ -63,7 +70,11 @@ pub fn begin(flow: *mut Flow, skb: *mut __sk_buff, sk: *mut bpf_sock, at: u32) -
         };
         flow.tag = tag(remote);
         if headers.protocol == protocol::UDP && !older && flow.initiator == initiator::UNKNOWN {
-            flow.initiator = if egress { initiator::LOCAL } else { initiator::REMOTE };
+            flow.initiator = if egress {
+                initiator::LOCAL
+            } else {
+                initiator::REMOTE
+            };
         }
         if headers.protocol == protocol::TCP && flow.flags_locked & flag::FROM_START as u16 == 0 {
             let tcp = bpf_tcp_sock(sk);
@@ -102,7 +113,11 @@ pub fn report_end(flow: *mut Flow) -> u64 {
     // SAFETY: ring and flow are live map objects of the size given.
     unsafe {
         let pending = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
-        let wakeup = if pending > u64::from(EVENTS_BYTES / 4) { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+        let wakeup = if pending > u64::from(EVENTS_BYTES / 4) {
+            BPF_RB_FORCE_WAKEUP
+        } else {
+            BPF_RB_NO_WAKEUP
+        };
         if bpf_ringbuf_output(ring, flow.cast(), size_of::<Flow>() as u64, wakeup) != 0 {
             lose(Lost::EventRing);
         }

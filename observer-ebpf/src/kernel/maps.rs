@@ -8,8 +8,8 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use observer_ebpf::abi::{
-    Counters, EVENTS_BYTES, Flow, LOSSES, Lost, Origin, PREFIXES_MAX, READS_BYTES, SLOTS_MAX, SlotKey, UDP_FLOWS_MAX,
-    UPLINKS_MAX, UdpFlow, UdpKey, UplinkConfig, UplinkKey, UplinkTotals,
+    Counters, EVENTS_BYTES, Flow, LOSSES, Lost, Origin, PREFIXES_MAX, READS_BYTES, SLOTS_MAX,
+    SlotKey, UDP_FLOWS_MAX, UPLINKS_MAX, UdpFlow, UdpKey, UplinkConfig, UplinkKey, UplinkTotals,
 };
 
 use super::skb::Address;
@@ -99,7 +99,9 @@ loader_constant!(net_inum_offset, NET_INUM_OFFSET, u32);
 pub fn add(counter: *mut u64, count: u64) {
     // SAFETY: every caller passes a field of a live map value.
     unsafe {
-        core::intrinsics::atomic_xadd::<u64, u64, { core::intrinsics::AtomicOrdering::Relaxed }>(counter, count);
+        core::intrinsics::atomic_xadd::<u64, u64, { core::intrinsics::AtomicOrdering::Relaxed }>(
+            counter, count,
+        );
     }
 }
 
@@ -112,7 +114,10 @@ pub fn lose(place: Lost) {
 /// Tag set of an address.
 #[inline(always)]
 pub fn tag(address: Address) -> u32 {
-    PREFIXES.get(&Key::new(128, address)).copied().unwrap_or(observer_ebpf::abi::TAG_NONE)
+    PREFIXES
+        .get(&Key::new(128, address))
+        .copied()
+        .unwrap_or(observer_ebpf::abi::TAG_NONE)
 }
 
 /// The socket's flow, made where there is none; null where option memory is used up.
@@ -153,6 +158,12 @@ unsafe impl<T> Sync for CloningSkStorage<T> {}
 
 impl<T> CloningSkStorage<T> {
     pub const fn new() -> Self {
-        Self { r#type: ptr::null(), key: ptr::null(), value: ptr::null(), max_entries: ptr::null(), map_flags: ptr::null() }
+        Self {
+            r#type: ptr::null(),
+            key: ptr::null(),
+            value: ptr::null(),
+            max_entries: ptr::null(),
+            map_flags: ptr::null(),
+        }
     }
 }

@@ -7,8 +7,8 @@
 use aya_ebpf::{
     bindings::bpf_sock,
     helpers::generated::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid, bpf_get_netns_cookie,
-        bpf_ktime_get_ns,
+        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
+        bpf_get_netns_cookie, bpf_ktime_get_ns,
     },
     macros::{cgroup_sock, cgroup_sock_addr},
     programs::{SockAddrContext, SockContext},
@@ -63,7 +63,9 @@ pub fn release(ctx: SockContext) -> i32 {
         (*flow).flags_owner |= (flag::RELEASED >> 24) as u8;
         let flags = (*flow).flags();
         // An open connection still sends its FIN or RST, and that packet hands the flow over.
-        let more = (*flow).protocol == protocol::TCP && flags & flag::ESTABLISHED != 0 && flags & flag::CLOSED == 0;
+        let more = (*flow).protocol == protocol::TCP
+            && flags & flag::ESTABLISHED != 0
+            && flags & flag::CLOSED == 0;
         if (*flow).ready != 0 && !more {
             flow::report_end(flow);
         }

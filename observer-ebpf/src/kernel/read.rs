@@ -43,7 +43,13 @@ pub extern "C" fn read_flows(ctx: *mut Context) -> u32 {
             (*flow).netns_inode = netns_inode(sk);
         }
         let ring = ptr::from_ref(&READS).cast_mut().cast();
-        if bpf_ringbuf_output(ring, flow.cast(), size_of::<Flow>() as u64, BPF_RB_NO_WAKEUP) == 0 {
+        if bpf_ringbuf_output(
+            ring,
+            flow.cast(),
+            size_of::<Flow>() as u64,
+            BPF_RB_NO_WAKEUP,
+        ) == 0
+        {
             (*flow).reported_bytes = bytes;
             (*flow).reported_flags = flags;
         } else {

@@ -3,7 +3,7 @@
 
 use aya_ebpf::{
     bindings::{__sk_buff, bpf_sock},
-    helpers::generated::{bpf_skb_load_bytes, bpf_skb_load_bytes_relative, bpf_sk_fullsock},
+    helpers::generated::{bpf_sk_fullsock, bpf_skb_load_bytes, bpf_skb_load_bytes_relative},
 };
 use observer_ebpf::packet::{Packet, Start};
 
@@ -32,7 +32,11 @@ fn linear(skb: *mut __sk_buff, skip: usize, length: usize) -> Option<Linear> {
     // SAFETY: the context is valid while the program runs; the bounds are checked before anything is read.
     unsafe {
         let start = (*skb).data as usize + skip;
-        if start + length > (*skb).data_end as usize { None } else { Some(Linear(start as *const u8)) }
+        if start + length > (*skb).data_end as usize {
+            None
+        } else {
+            Some(Linear(start as *const u8))
+        }
     }
 }
 
@@ -48,7 +52,9 @@ impl Packet for SocketSkb {
     fn at<const N: usize>(&self, offset: u32) -> Option<[u8; N]> {
         let mut bytes = [0; N];
         // SAFETY: the buffer is as long as said.
-        let failed = unsafe { bpf_skb_load_bytes(self.0.cast(), offset, bytes.as_mut_ptr().cast(), N as u32) };
+        let failed = unsafe {
+            bpf_skb_load_bytes(self.0.cast(), offset, bytes.as_mut_ptr().cast(), N as u32)
+        };
         (failed == 0).then_some(bytes)
     }
 
@@ -165,7 +171,10 @@ pub fn address<P: Packet>(packet: &P, ip_version: u8, source: bool) -> Address {
         [0, u64::from_ne_bytes([0, 0, 0xff, 0xff, a, b, c, d])]
     } else {
         let (high, low) = (packet.at::<8>(at), packet.at::<8>(at + 8));
-        [u64::from_ne_bytes(high.unwrap_or_default()), u64::from_ne_bytes(low.unwrap_or_default())]
+        [
+            u64::from_ne_bytes(high.unwrap_or_default()),
+            u64::from_ne_bytes(low.unwrap_or_default()),
+        ]
     }
 }
 

@@ -12,13 +12,26 @@ use super::maps::{SLOT_TOTALS, SLOTS, SLOTS_FREE, UPLINKS, add, lose};
 #[inline(always)]
 pub fn uplink(netns_cookie: u64, ifindex: u32) -> u32 {
     // SAFETY: the value is copied at once; entries change only when the agent is reconfigured.
-    unsafe { UPLINKS.get(UplinkKey { netns_cookie, ifindex, _pad: 0 }) }.copied().unwrap_or(0)
+    unsafe {
+        UPLINKS.get(UplinkKey {
+            netns_cookie,
+            ifindex,
+            _pad: 0,
+        })
+    }
+    .copied()
+    .unwrap_or(0)
 }
 
 /// Slot of (uplink, home, destination), given out at its first use; `home` is a [`Home`](observer_ebpf::abi::Home).
 #[inline(never)]
 pub fn slot(uplink: u32, home: u32, tag: u32) -> u32 {
-    let key = SlotKey { uplink: uplink as u16, home: home as u8, _pad: 0, tag };
+    let key = SlotKey {
+        uplink: uplink as u16,
+        home: home as u8,
+        _pad: 0,
+        tag,
+    };
     // SAFETY: the value is copied at once and never changes.
     if let Some(slot) = unsafe { SLOTS.get(key) } {
         return *slot;
@@ -38,7 +51,13 @@ pub fn slot(uplink: u32, home: u32, tag: u32) -> u32 {
 /// Adds one packet to a slot's totals; `at` is the direction's index. Sending happens in a task, which a receiving softirq
 /// may interrupt on the same CPU: the adds are atomic.
 #[inline(always)]
-pub fn add_to_slot(slot: u32, at: u32, size: &Size, payload_bytes: u64, retransmitted_wire_bytes: u64) {
+pub fn add_to_slot(
+    slot: u32,
+    at: u32,
+    size: &Size,
+    payload_bytes: u64,
+    retransmitted_wire_bytes: u64,
+) {
     let Some(totals) = SLOT_TOTALS.get_ptr_mut(slot) else {
         return;
     };
@@ -54,7 +73,10 @@ pub fn add_to_slot(slot: u32, at: u32, size: &Size, payload_bytes: u64, retransm
             add(&raw mut (*totals).payload_bytes[at], payload_bytes);
         }
         if retransmitted_wire_bytes != 0 {
-            add(&raw mut (*totals).retransmitted_wire_bytes, retransmitted_wire_bytes);
+            add(
+                &raw mut (*totals).retransmitted_wire_bytes,
+                retransmitted_wire_bytes,
+            );
         }
     }
 }

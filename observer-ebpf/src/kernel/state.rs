@@ -32,7 +32,8 @@ pub fn follow_state(ctx: SockOpsContext) -> u32 {
     // SAFETY: the context is valid while the program runs; the verifier checks the socket pointer.
     unsafe {
         let op = (*ops).op;
-        if op != TCP_CONNECT && op != ACTIVE_ESTABLISHED && op != PASSIVE_ESTABLISHED && op != STATE {
+        if op != TCP_CONNECT && op != ACTIVE_ESTABLISHED && op != PASSIVE_ESTABLISHED && op != STATE
+        {
             return 0;
         }
         let sk: *mut bpf_sock = (*ops).__bindgen_anon_2.sk;
@@ -81,7 +82,8 @@ unsafe fn changed(flow: *mut Flow, ops: *mut bpf_sock_ops) {
         (*flow).flags_locked |= closed_flags((*flow).flags(), old == TCP_SYN_SENT);
         if (*ops).is_fullsock != 0 {
             (*flow).rtt_us = (*ops).srtt_us >> 3;
-            (*flow).counters.payload_bytes[1] = (*ops).bytes_received.wrapping_sub((*flow).received_base);
+            (*flow).counters.payload_bytes[1] =
+                (*ops).bytes_received.wrapping_sub((*flow).received_base);
         }
         if (*flow).ready != 0 {
             flow::report_end(flow);

@@ -45,18 +45,35 @@ static EMPTY: UdpFlow = UdpFlow {
 /// # Safety
 /// `flow` is live storage.
 #[inline(always)]
-pub unsafe fn is_first_remote<const AT: usize>(flow: *mut Flow, packet: &SocketSkb, headers: &Headers) -> bool {
+pub unsafe fn is_first_remote<const AT: usize>(
+    flow: *mut Flow,
+    packet: &SocketSkb,
+    headers: &Headers,
+) -> bool {
     let ingress = AT == INGRESS;
-    let port = if ingress { headers.source_port } else { headers.destination_port };
+    let port = if ingress {
+        headers.source_port
+    } else {
+        headers.destination_port
+    };
     // SAFETY: the caller's promise.
-    let (first_port, first) = unsafe { ((*flow).remote_port, load_address(&raw const (*flow).remote_address)) };
+    let (first_port, first) = unsafe {
+        (
+            (*flow).remote_port,
+            load_address(&raw const (*flow).remote_address),
+        )
+    };
     if port != first_port {
         return false;
     }
     if headers.ip_version == 4 {
-        packet.start::<28>().is_some_and(|start| usual_address(&start, 4, ingress) == first)
+        packet
+            .start::<28>()
+            .is_some_and(|start| usual_address(&start, 4, ingress) == first)
     } else {
-        packet.start::<48>().is_some_and(|start| usual_address(&start, 6, ingress) == first)
+        packet
+            .start::<48>()
+            .is_some_and(|start| usual_address(&start, 6, ingress) == first)
     }
 }
 
@@ -76,18 +93,32 @@ pub fn count(flow: *mut Flow, skb: *mut __sk_buff, at: u32) -> u64 {
     } else {
         (headers.destination_port, headers.source_port)
     };
-    let mut key = UdpKey { cookie, local_port, remote_port, ..UdpKey::default() };
+    let mut key = UdpKey {
+        cookie,
+        local_port,
+        remote_port,
+        ..UdpKey::default()
+    };
     let remote = address(&packet, headers.ip_version, !egress);
     // SAFETY: the fields of a local value.
     unsafe {
-        store_address(&raw mut key.local_address, address(&packet, headers.ip_version, egress));
+        store_address(
+            &raw mut key.local_address,
+            address(&packet, headers.ip_version, egress),
+        );
         store_address(&raw mut key.remote_address, remote);
     }
     let Some(entry) = entry(&key) else {
         lose(Lost::UdpTable);
         // SAFETY: `flow` is live storage.
         let uplink = slot::uplink(unsafe { (*flow).netns_cookie }, ifindex);
-        add_to_slot(slot::slot(uplink, Home::TableFull as u32, tag(remote)), at, size, size.payload_bytes, 0);
+        add_to_slot(
+            slot::slot(uplink, Home::TableFull as u32, tag(remote)),
+            at,
+            size,
+            size.payload_bytes,
+            0,
+        );
         return 0;
     };
     let at = at as usize & 1;
@@ -106,7 +137,13 @@ pub fn count(flow: *mut Flow, skb: *mut __sk_buff, at: u32) -> u64 {
         add(&raw mut (*counters).bundled_bytes[at], size.bundled_bytes);
         add(&raw mut (*counters).payload_bytes[at], size.payload_bytes);
         add(&raw mut (*counters).packets[at], size.packets);
-        add_to_slot(u32::from((*entry).slot[at]), at as u32, size, size.payload_bytes, 0);
+        add_to_slot(
+            u32::from((*entry).slot[at]),
+            at as u32,
+            size,
+            size.payload_bytes,
+            0,
+        );
     }
     0
 }

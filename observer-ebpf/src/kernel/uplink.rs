@@ -66,7 +66,10 @@ fn leave(skb: *mut __sk_buff, index: u32) {
     let Some(totals) = UPLINK_TOTALS.get_ptr_mut(index) else {
         return;
     };
-    let packet = LinkSkb { skb, link_header: config.link_header };
+    let packet = LinkSkb {
+        skb,
+        link_header: config.link_header,
+    };
     let Some((headers, size)) = read(&packet) else {
         not_ip(totals, &packet, index, Direction::Egress);
         return;
@@ -74,14 +77,23 @@ fn leave(skb: *mut __sk_buff, index: u32) {
     pass(totals, &size, Direction::Egress);
     let extra = fragment_bytes(&headers);
     if extra != 0 {
-        let headers_only =
-            Aside::headers_only(index, Home::FragmentHeaders, Direction::Egress, headers.ip_version, extra);
+        let headers_only = Aside::headers_only(
+            index,
+            Home::FragmentHeaders,
+            Direction::Egress,
+            headers.ip_version,
+            extra,
+        );
         aside(&packet, &headers_only);
     }
     let rest = Size {
         device_bytes: size.device_bytes.saturating_sub(extra),
         // A later fragment is no packet of its own where the hook counted the whole datagram.
-        packets: if headers.later_fragment { 0 } else { size.packets },
+        packets: if headers.later_fragment {
+            0
+        } else {
+            size.packets
+        },
         ..size
     };
     match home_at_uplink(sender(skb), &headers) {
@@ -94,7 +106,16 @@ fn leave(skb: *mut __sk_buff, index: u32) {
         }
         Some(home) => {
             let ip_version = headers.ip_version;
-            aside(&packet, &Aside { uplink: index + 1, home, at: 0, ip_version, size: rest });
+            aside(
+                &packet,
+                &Aside {
+                    uplink: index + 1,
+                    home,
+                    at: 0,
+                    ip_version,
+                    size: rest,
+                },
+            );
         }
     }
 }
@@ -107,7 +128,10 @@ fn enter(skb: *mut __sk_buff, index: u32) {
     let Some(totals) = UPLINK_TOTALS.get_ptr_mut(index) else {
         return;
     };
-    let packet = LinkSkb { skb, link_header: config.link_header };
+    let packet = LinkSkb {
+        skb,
+        link_header: config.link_header,
+    };
     let Some((headers, size)) = read(&packet) else {
         not_ip(totals, &packet, index, Direction::Ingress);
         return;
@@ -115,14 +139,28 @@ fn enter(skb: *mut __sk_buff, index: u32) {
     pass(totals, &size, Direction::Ingress);
     let extra = fragment_bytes(&headers);
     if extra != 0 {
-        let headers_only =
-            Aside::headers_only(index, Home::FragmentHeaders, Direction::Ingress, headers.ip_version, extra);
+        let headers_only = Aside::headers_only(
+            index,
+            Home::FragmentHeaders,
+            Direction::Ingress,
+            headers.ip_version,
+            extra,
+        );
         aside(&packet, &headers_only);
     }
     let padding = padding(&packet, &headers);
     if padding != 0 {
         let bytes = u64::from(padding);
-        aside(&packet, &Aside::headers_only(index, Home::NonIp, Direction::Ingress, headers.ip_version, bytes));
+        aside(
+            &packet,
+            &Aside::headers_only(
+                index,
+                Home::NonIp,
+                Direction::Ingress,
+                headers.ip_version,
+                bytes,
+            ),
+        );
     }
 }
 
@@ -134,10 +172,15 @@ fn read(packet: &LinkSkb) -> Option<(Headers, Size)> {
     if ethertype != ETH_P_IP && ethertype != ETH_P_IPV6 {
         return None;
     }
-    let headers = usual_headers(packet).or_else(|| headers(packet)).unwrap_or_else(|| {
-        lose(Lost::Headers);
-        Headers { ip_version: if ethertype == ETH_P_IP { 4 } else { 6 }, ..Headers::default() }
-    });
+    let headers = usual_headers(packet)
+        .or_else(|| headers(packet))
+        .unwrap_or_else(|| {
+            lose(Lost::Headers);
+            Headers {
+                ip_version: if ethertype == ETH_P_IP { 4 } else { 6 },
+                ..Headers::default()
+            }
+        });
     Some((headers, size(packet, headers.bytes())))
 }
 
@@ -147,7 +190,9 @@ fn sender(skb: *mut __sk_buff) -> Sender {
     unsafe {
         let sk = (*skb).__bindgen_anon_2.sk;
         if sk.is_null() {
-            return Sender::None { forwarded: (*skb).ingress_ifindex != 0 };
+            return Sender::None {
+                forwarded: (*skb).ingress_ifindex != 0,
+            };
         }
         match (*sk).state {
             TCP_TIME_WAIT => return Sender::TimeWait,
@@ -181,7 +226,12 @@ fn pass(totals: *mut UplinkTotals, size: &Size, direction: Direction) {
 #[inline(never)]
 fn not_ip(totals: *mut UplinkTotals, packet: &LinkSkb, index: u32, direction: Direction) -> u64 {
     let bytes = u64::from(packet.length());
-    let size = Size { device_bytes: bytes, bundled_bytes: 0, payload_bytes: 0, packets: 1 };
+    let size = Size {
+        device_bytes: bytes,
+        bundled_bytes: 0,
+        payload_bytes: 0,
+        packets: 1,
+    };
     pass(totals, &size, direction);
     let slot = slot::slot(index + 1, Home::NonIp as u32, observer_ebpf::abi::TAG_NONE);
     add_to_slot(slot, direction.index() as u32, &size, 0, 0);
@@ -200,9 +250,26 @@ struct Aside {
 
 impl Aside {
     #[inline(always)]
-    const fn headers_only(index: u32, home: Home, direction: Direction, ip_version: u8, bytes: u64) -> Self {
-        let size = Size { device_bytes: bytes, bundled_bytes: 0, payload_bytes: 0, packets: 0 };
-        Self { uplink: index + 1, home, at: direction.index() as u32, ip_version, size }
+    const fn headers_only(
+        index: u32,
+        home: Home,
+        direction: Direction,
+        ip_version: u8,
+        bytes: u64,
+    ) -> Self {
+        let size = Size {
+            device_bytes: bytes,
+            bundled_bytes: 0,
+            payload_bytes: 0,
+            packets: 0,
+        };
+        Self {
+            uplink: index + 1,
+            home,
+            at: direction.index() as u32,
+            ip_version,
+            size,
+        }
     }
 }
 
@@ -223,9 +290,13 @@ fn padding(packet: &LinkSkb, headers: &Headers) -> u32 {
         return 0;
     }
     let ip_length = if headers.ip_version == 4 {
-        packet.at::<2>(2).map(|bytes| u32::from(u16::from_be_bytes(bytes)))
+        packet
+            .at::<2>(2)
+            .map(|bytes| u32::from(u16::from_be_bytes(bytes)))
     } else {
-        packet.at::<2>(4).map(|bytes| u32::from(u16::from_be_bytes(bytes)) + 40)
+        packet
+            .at::<2>(4)
+            .map(|bytes| u32::from(u16::from_be_bytes(bytes)) + 40)
     };
     length.saturating_sub(ip_length.unwrap_or(length))
 }

@@ -47,28 +47,42 @@ pub enum Attachment {
 ///
 /// # Errors
 /// Where the kernel refuses an attachment of a loaded program.
-pub fn attach_hooks(ebpf: &mut Ebpf, root: &Path, pins: Option<&Path>) -> Result<(Vec<Attachment>, Vec<String>)> {
+pub fn attach_hooks(
+    ebpf: &mut Ebpf,
+    root: &Path,
+    pins: Option<&Path>,
+) -> Result<(Vec<Attachment>, Vec<String>)> {
     let cgroup = File::open(root).with_context(|| format!("open cgroup `{}`", root.display()))?;
     let mut held = Vec::new();
     let mut missing = Vec::new();
     for name in HOOKS {
-        let program = ebpf.program_mut(name).with_context(|| format!("no program `{name}` in the object"))?;
+        let program = ebpf
+            .program_mut(name)
+            .with_context(|| format!("no program `{name}` in the object"))?;
         if program.fd().is_err() {
             missing.push(name.to_owned());
             continue;
         }
         let pin = pins.map(|directory| directory.join(format!("link_{name}")));
-        held.push(attach_or_replace(program, cgroup.as_fd(), pin).with_context(|| format!("attach `{name}`"))?);
+        held.push(
+            attach_or_replace(program, cgroup.as_fd(), pin)
+                .with_context(|| format!("attach `{name}`"))?,
+        );
     }
     Ok((held, missing))
 }
 
-fn attach_or_replace(program: &mut Program, cgroup: BorrowedFd<'_>, pin: Option<PathBuf>) -> Result<Attachment> {
+fn attach_or_replace(
+    program: &mut Program,
+    cgroup: BorrowedFd<'_>,
+    pin: Option<PathBuf>,
+) -> Result<Attachment> {
     let Some(pin) = pin else {
         return Ok(Attachment::Held(attach(program, cgroup)?));
     };
     if pin.exists() {
-        let link = sys::open_pinned(&pin).with_context(|| format!("open pinned link `{}`", pin.display()))?;
+        let link = sys::open_pinned(&pin)
+            .with_context(|| format!("open pinned link `{}`", pin.display()))?;
         if sys::update_link(&link, program.fd()?.as_fd()).is_ok() {
             return Ok(Attachment::Replaced(link));
         }
@@ -76,14 +90,18 @@ fn attach_or_replace(program: &mut Program, cgroup: BorrowedFd<'_>, pin: Option<
         fs::remove_file(&pin).with_context(|| format!("remove stale link `{}`", pin.display()))?;
     }
     let link = attach(program, cgroup)?;
-    Ok(Attachment::Pinned(link.pin(&pin).with_context(|| format!("pin link `{}`", pin.display()))?))
+    Ok(Attachment::Pinned(link.pin(&pin).with_context(|| {
+        format!("pin link `{}`", pin.display())
+    })?))
 }
 
 fn attach(program: &mut Program, cgroup: BorrowedFd<'_>) -> Result<FdLink> {
     let mode = CgroupAttachMode::Single;
     let link = match program {
         Program::CgroupSkb(program) => {
-            let kind = program.expected_attach_type().context("a cgroup_skb program without a direction")?;
+            let kind = program
+                .expected_attach_type()
+                .context("a cgroup_skb program without a direction")?;
             let id = program.attach(cgroup, kind, mode)?;
             FdLink::try_from(program.take_link(id)?)?
         }

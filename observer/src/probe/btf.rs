@@ -59,11 +59,17 @@ impl<'a> Sections<'a> {
             let start = header.checked_add(offset)? as usize;
             btf.get(start..start.checked_add(bytes as usize)?)
         };
-        Some(Self { types: section(type_offset, type_bytes)?, strings: section(string_offset, string_bytes)? })
+        Some(Self {
+            types: section(type_offset, type_bytes)?,
+            strings: section(string_offset, string_bytes)?,
+        })
     }
 
     fn string(&self, offset: u32) -> Option<&'a [u8]> {
-        self.strings.get(offset as usize..)?.split(|byte| *byte == 0).next()
+        self.strings
+            .get(offset as usize..)?
+            .split(|byte| *byte == 0)
+            .next()
     }
 }
 
@@ -87,7 +93,13 @@ mod tests {
         let mut btf = Vec::new();
         btf.extend(MAGIC.to_ne_bytes());
         btf.extend([1, 0]);
-        for word in [24u32, 0, types.len() as u32 * 4, types.len() as u32 * 4, strings.len() as u32] {
+        for word in [
+            24u32,
+            0,
+            types.len() as u32 * 4,
+            types.len() as u32 * 4,
+            strings.len() as u32,
+        ] {
             btf.extend(word.to_ne_bytes());
         }
         btf.extend(types.iter().flat_map(|word| word.to_ne_bytes()));
@@ -98,7 +110,12 @@ mod tests {
     #[test]
     fn members_are_found_by_name() {
         let btf = sample();
-        let cases = [("ab", "x", Some(0)), ("ab", "y", Some(4)), ("ab", "z", None), ("int", "x", None)];
+        let cases = [
+            ("ab", "x", Some(0)),
+            ("ab", "y", Some(4)),
+            ("ab", "z", None),
+            ("int", "x", None),
+        ];
         for (name, member, offset) in cases {
             assert_eq!(member_offset(&btf, name, member), offset, "{name}.{member}");
         }

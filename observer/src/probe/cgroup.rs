@@ -26,10 +26,18 @@ pub struct Root {
 /// Where `/proc/self/mounts` cannot be read or has no cgroup2.
 pub fn find() -> Result<Root> {
     let mounts = fs::read_to_string("/proc/self/mounts").context("read `/proc/self/mounts`")?;
-    let roots: Vec<Root> = unified_mounts(&mounts).filter_map(|path| inspect(&path).ok()).collect();
-    match roots.iter().find(|root| root.is_true_root).or(roots.first()) {
+    let roots: Vec<Root> = unified_mounts(&mounts)
+        .filter_map(|path| inspect(&path).ok())
+        .collect();
+    match roots
+        .iter()
+        .find(|root| root.is_true_root)
+        .or(roots.first())
+    {
         Some(root) => Ok(root.clone()),
-        None => bail!("no cgroup2 mount in `/proc/self/mounts`; mount it with `mount -t cgroup2 none DIRECTORY`"),
+        None => bail!(
+            "no cgroup2 mount in `/proc/self/mounts`; mount it with `mount -t cgroup2 none DIRECTORY`"
+        ),
     }
 }
 
@@ -38,8 +46,13 @@ pub fn find() -> Result<Root> {
 /// # Errors
 /// Where the directory cannot be read.
 pub fn inspect(path: &Path) -> Result<Root> {
-    let inode = fs::metadata(path).with_context(|| format!("read cgroup directory `{}`", path.display()))?.ino();
-    Ok(Root { path: path.to_owned(), is_true_root: inode == ROOT_INODE })
+    let inode = fs::metadata(path)
+        .with_context(|| format!("read cgroup directory `{}`", path.display()))?
+        .ino();
+    Ok(Root {
+        path: path.to_owned(),
+        is_true_root: inode == ROOT_INODE,
+    })
 }
 
 fn unified_mounts(mounts: &str) -> impl Iterator<Item = PathBuf> {
@@ -62,13 +75,19 @@ mod tests {
         let blank = "none /a\\040b cgroup2 rw 0 0\n";
         let cases = [
             (hybrid, vec!["/sys/fs/cgroup/unified"]),
-            ("cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n", vec!["/sys/fs/cgroup"]),
+            (
+                "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n",
+                vec!["/sys/fs/cgroup"],
+            ),
             (blank, vec!["/a b"]),
             ("proc /proc proc rw 0 0\n", vec![]),
         ];
         for (mounts, expected) in cases {
             let found: Vec<PathBuf> = unified_mounts(mounts).collect();
-            assert_eq!(found, expected.into_iter().map(PathBuf::from).collect::<Vec<_>>());
+            assert_eq!(
+                found,
+                expected.into_iter().map(PathBuf::from).collect::<Vec<_>>()
+            );
         }
     }
 }

@@ -26,12 +26,17 @@ pub fn detach(base: &Path, uplinks: &[UplinkSpec]) -> Result<Removed> {
     for build in directories(base, "abi-")? {
         // Links first: a program must not run on with its maps half gone.
         let mut pins = entries(&build)?;
-        pins.sort_by_key(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("link_")));
+        pins.sort_by_key(|path| {
+            !path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("link_"))
+        });
         for pin in pins {
             fs::remove_file(&pin).with_context(|| format!("remove pin `{}`", pin.display()))?;
             removed.pins.push(pin);
         }
-        fs::remove_dir(&build).with_context(|| format!("remove pin directory `{}`", build.display()))?;
+        fs::remove_dir(&build)
+            .with_context(|| format!("remove pin directory `{}`", build.display()))?;
     }
     if base.exists() {
         let _ = fs::remove_dir(base);
@@ -46,7 +51,10 @@ fn directories(base: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
     let found = entries(base)?;
     Ok(found
         .into_iter()
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with(prefix))
+        })
         .collect())
 }
 
@@ -55,5 +63,10 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         read => read.with_context(|| format!("read `{}`", directory.display()))?,
     };
-    read.map(|entry| Ok(entry.with_context(|| format!("read `{}`", directory.display()))?.path())).collect()
+    read.map(|entry| {
+        Ok(entry
+            .with_context(|| format!("read `{}`", directory.display()))?
+            .path())
+    })
+    .collect()
 }

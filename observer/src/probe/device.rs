@@ -8,7 +8,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
 use netlink_packet_route::{
     RouteNetlinkMessage,
     tc::{TcAttribute, TcMessage, TcStats2},
@@ -36,9 +38,14 @@ impl std::str::FromStr for UplinkSpec {
             None => (None, text),
         };
         if device.is_empty() || device.len() > 15 {
-            return Err(format!("`{device}` is no interface name; write `eth0` or `/run/netns/blue:eth0`"));
+            return Err(format!(
+                "`{device}` is no interface name; write `eth0` or `/run/netns/blue:eth0`"
+            ));
         }
-        Ok(Self { netns, device: device.to_owned() })
+        Ok(Self {
+            netns,
+            device: device.to_owned(),
+        })
     }
 }
 
@@ -92,30 +99,42 @@ impl Device {
     /// # Errors
     /// Where the namespace or the device is not there, or the device's link layer is not known.
     pub fn open(spec: &UplinkSpec) -> Result<Self> {
-        within(spec.netns.as_deref(), || Self::open_here(spec)).with_context(|| format!("open uplink `{spec}`"))
+        within(spec.netns.as_deref(), || Self::open_here(spec))
+            .with_context(|| format!("open uplink `{spec}`"))
     }
 
     fn open_here(spec: &UplinkSpec) -> Result<Self> {
-        let probe = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
-            .context("open a socket in the namespace")?;
+        let probe = socket(
+            AddressFamily::Inet,
+            SockType::Datagram,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )
+        .context("open a socket in the namespace")?;
         let ifindex = nix::net::if_::if_nametoindex(spec.device.as_str())
             .with_context(|| format!("no interface `{}` here", spec.device))?;
         let kind = super::ethtool::hardware_type(&probe, &spec.device)?;
         let link_header = match kind {
             ARPHRD_ETHER | ARPHRD_LOOPBACK => 14,
             kind if HEADERLESS.contains(&kind) => 0,
-            kind => bail!("interface `{}` has link type {kind}, whose header length is not known", spec.device),
+            kind => bail!(
+                "interface `{}` has link type {kind}, whose header length is not known",
+                spec.device
+            ),
         };
         let mut netlink = Socket::new(NETLINK_ROUTE).context("open a route netlink socket")?;
         netlink.bind_auto().context("bind a route netlink socket")?;
-        netlink.connect(&SocketAddr::new(0, 0)).context("connect a route netlink socket")?;
+        netlink
+            .connect(&SocketAddr::new(0, 0))
+            .context("connect a route netlink socket")?;
         Ok(Self {
             ifindex,
             link_header,
             counts_bundles: super::ethtool::counts_bundles(&probe, &spec.device),
             netns_cookie: super::ethtool::namespace_cookie(&probe).unwrap_or(0),
             netns_inode: namespace_inode()?,
-            counters: File::open("/proc/thread-self/net/dev").context("open `/proc/thread-self/net/dev`")?,
+            counters: File::open("/proc/thread-self/net/dev")
+                .context("open `/proc/thread-self/net/dev`")?,
             netlink,
             sequence: 0,
             spec: spec.clone(),
@@ -129,10 +148,14 @@ impl Device {
     pub fn counters(&mut self) -> Result<InterfaceCounters> {
         let mut text = String::new();
         self.counters.rewind().context("rewind `/proc/net/dev`")?;
-        self.counters.read_to_string(&mut text).context("read `/proc/net/dev`")?;
-        let mut counters =
-            parse_counters(&text, &self.spec.device).with_context(|| format!("no counters of `{}`", self.spec))?;
-        counters.queue_dropped = self.queue_dropped().with_context(|| format!("read the queues of `{}`", self.spec))?;
+        self.counters
+            .read_to_string(&mut text)
+            .context("read `/proc/net/dev`")?;
+        let mut counters = parse_counters(&text, &self.spec.device)
+            .with_context(|| format!("no counters of `{}`", self.spec))?;
+        counters.queue_dropped = self
+            .queue_dropped()
+            .with_context(|| format!("read the queues of `{}`", self.spec))?;
         Ok(counters)
     }
 
@@ -160,9 +183,9 @@ impl Device {
                 match message.payload {
                     NetlinkPayload::Done(_) => return Ok(dropped),
                     NetlinkPayload::Error(error) => bail!("netlink: {error:?}"),
-                    NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewQueueDiscipline(queue))
-                        if queue.header.index == self.ifindex as i32 && is_root(&queue) =>
-                    {
+                    NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewQueueDiscipline(
+                        queue,
+                    )) if queue.header.index == self.ifindex as i32 && is_root(&queue) => {
                         dropped += drops(&queue);
                     }
                     _ => {}
@@ -197,7 +220,9 @@ fn drops(queue: &TcMessage) -> u64 {
 fn namespace_inode() -> Result<u32> {
     use std::os::unix::fs::MetadataExt as _;
     let path = Path::new("/proc/thread-self/ns/net");
-    let inode = std::fs::metadata(path).with_context(|| format!("look at `{}`", path.display()))?.ino();
+    let inode = std::fs::metadata(path)
+        .with_context(|| format!("look at `{}`", path.display()))?
+        .ino();
     u32::try_from(inode).context("the namespace's inode number does not fit 32 bits")
 }
 
@@ -207,7 +232,10 @@ fn parse_counters(text: &str, device: &str) -> Option<InterfaceCounters> {
         let (name, columns) = line.split_once(':')?;
         (name.trim() == device).then_some(columns)
     })?;
-    let columns: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
+    let columns: Vec<u64> = line
+        .split_whitespace()
+        .map_while(|word| word.parse().ok())
+        .collect();
     let column = |index: usize| columns.get(index).copied();
     Some(InterfaceCounters {
         rx_bytes: column(0)?,
@@ -244,7 +272,10 @@ mod tests {
     fn uplinks_are_named_by_namespace_and_device() {
         let cases = [
             ("eth0", Some((None, "eth0"))),
-            ("/run/netns/blue:eth1", Some((Some("/run/netns/blue"), "eth1"))),
+            (
+                "/run/netns/blue:eth1",
+                Some((Some("/run/netns/blue"), "eth1")),
+            ),
             ("/run/netns/blue:", None),
             ("a-name-longer-than-fifteen", None),
         ];

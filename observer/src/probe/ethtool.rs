@@ -19,7 +19,8 @@ const SO_NETNS_COOKIE: libc::c_int = 71;
 /// Where there is no such interface.
 pub fn hardware_type(socket: impl AsFd, device: &str) -> Result<u32> {
     let mut request = request(device);
-    ask(socket, SIOCGIFHWADDR, &mut request).with_context(|| format!("ask for the link type of `{device}`"))?;
+    ask(socket, SIOCGIFHWADDR, &mut request)
+        .with_context(|| format!("ask for the link type of `{device}`"))?;
     // SAFETY: the kernel filled the address in; its family is the link type.
     Ok(u32::from(unsafe { request.ifr_ifru.ifru_hwaddr.sa_family }))
 }
@@ -50,13 +51,21 @@ pub fn namespace_cookie(socket: impl AsFd) -> io::Result<u64> {
             &raw mut length,
         )
     };
-    if result == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(cookie)
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 fn request(device: &str) -> libc::ifreq {
     // SAFETY: all zero is a valid request.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(device.bytes().take(libc::IFNAMSIZ - 1)) {
+    for (to, from) in request
+        .ifr_name
+        .iter_mut()
+        .zip(device.bytes().take(libc::IFNAMSIZ - 1))
+    {
         *to = from.cast_signed();
     }
     request
@@ -64,6 +73,16 @@ fn request(device: &str) -> libc::ifreq {
 
 fn ask(socket: impl AsFd, command: libc::Ioctl, request: &mut libc::ifreq) -> io::Result<()> {
     // SAFETY: the request is the struct that the command reads and writes; what it points to outlives the call.
-    let result = unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), command, std::ptr::from_mut(request)) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    let result = unsafe {
+        libc::ioctl(
+            socket.as_fd().as_raw_fd(),
+            command,
+            std::ptr::from_mut(request),
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }

@@ -22,14 +22,20 @@ use super::{Limits, btf::member_offset};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
 
 /// What decides whether two builds may share maps: the structs that cross, and the maps' declarations.
-const SHAPE: [&str; 2] =
-    [include_str!("../../../observer-ebpf/src/abi.rs"), include_str!("../../../observer-ebpf/src/kernel/maps.rs")];
+const SHAPE: [&str; 2] = [
+    include_str!("../../../observer-ebpf/src/abi.rs"),
+    include_str!("../../../observer-ebpf/src/kernel/maps.rs"),
+];
 
 /// Maps that outlive the agent when pinning is on, with the sizes of key and value; the rest is scratch.
 const PINNED_MAPS: [(&str, usize, usize); 12] = [
     ("FLOWS", 4, size_of::<abi::Flow>()),
     ("ORIGINS", 4, size_of::<abi::Origin>()),
-    ("UDP_FLOWS", size_of::<abi::UdpKey>(), size_of::<abi::UdpFlow>()),
+    (
+        "UDP_FLOWS",
+        size_of::<abi::UdpKey>(),
+        size_of::<abi::UdpFlow>(),
+    ),
     ("SLOTS", size_of::<abi::SlotKey>(), 4),
     ("SLOTS_FREE", 0, 4),
     ("SLOT_TOTALS", 4, size_of::<abi::Counters>()),
@@ -60,7 +66,9 @@ pub fn pin_directory(base: &Path) -> PathBuf {
         hash.update(source);
     }
     let hash = hash.finalize();
-    base.join(hash[..6].iter().fold(String::from("abi-"), |name, byte| format!("{name}{byte:02x}")))
+    base.join(hash[..6].iter().fold(String::from("abi-"), |name, byte| {
+        format!("{name}{byte:02x}")
+    }))
 }
 
 /// Loads maps and programs. With `pins`, maps are pinned there or taken from there.
@@ -82,7 +90,9 @@ pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
     let mut refused = Vec::new();
     let names: Vec<String> = ebpf.programs().map(|(name, _)| name.to_owned()).collect();
     for name in names {
-        if is_spare_uplink(&name, limits.uplinks) || (name.starts_with("empty_") && !limits.benchmark) {
+        if is_spare_uplink(&name, limits.uplinks)
+            || (name.starts_with("empty_") && !limits.benchmark)
+        {
             continue;
         }
         let Err(error) = load_program(&mut ebpf, &name, btf.as_ref()) else {
@@ -93,7 +103,11 @@ pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
         }
         refused.push((name, format!("{error:#}")));
     }
-    Ok(Loaded { ebpf, refused, reused })
+    Ok(Loaded {
+        ebpf,
+        refused,
+        reused,
+    })
 }
 
 /// Constants that depend on the running kernel; 0 = not known.
@@ -106,14 +120,29 @@ impl Offsets {
     fn of_this_kernel() -> Self {
         let vmlinux = fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default();
         let offset = |name, member| member_offset(&vmlinux, name, member);
-        match (offset("sock_common", "skc_net"), offset("net", "ns"), offset("ns_common", "inum")) {
-            (Some(sock_net), Some(namespace), Some(inode)) => Self { sock_net, net_inum: namespace + inode },
-            _ => Self { sock_net: 0, net_inum: 0 },
+        match (
+            offset("sock_common", "skc_net"),
+            offset("net", "ns"),
+            offset("ns_common", "inum"),
+        ) {
+            (Some(sock_net), Some(namespace), Some(inode)) => Self {
+                sock_net,
+                net_inum: namespace + inode,
+            },
+            _ => Self {
+                sock_net: 0,
+                net_inum: 0,
+            },
         }
     }
 }
 
-fn load_object(pins: Option<&Path>, limits: &Limits, offsets: &Offsets, netns_by_packet: bool) -> Result<Ebpf> {
+fn load_object(
+    pins: Option<&Path>,
+    limits: &Limits,
+    offsets: &Offsets,
+    netns_by_packet: bool,
+) -> Result<Ebpf> {
     let netns_by_packet = u8::from(netns_by_packet);
     let mut loader = EbpfLoader::new();
     loader
@@ -128,11 +157,15 @@ fn load_object(pins: Option<&Path>, limits: &Limits, offsets: &Offsets, netns_by
             loader.map_pin_path(name, directory.join(name));
         }
     }
-    loader.load(OBJECT).context("load the maps of the kernel programs")
+    loader
+        .load(OBJECT)
+        .context("load the maps of the kernel programs")
 }
 
 fn load_program(ebpf: &mut Ebpf, name: &str, btf: Option<&Btf>) -> Result<()> {
-    let program = ebpf.program_mut(name).with_context(|| format!("no program `{name}` in the object"))?;
+    let program = ebpf
+        .program_mut(name)
+        .with_context(|| format!("no program `{name}` in the object"))?;
     let loaded = match program {
         Program::CgroupSkb(program) => program.load(),
         Program::CgroupSock(program) => program.load(),
@@ -164,8 +197,11 @@ fn is_spare_uplink(name: &str, uplinks: usize) -> bool {
 fn prepare_pins(directory: &Path) -> Result<bool> {
     let base = directory.parent().unwrap_or(directory);
     pin_filesystem(base)?;
-    fs::create_dir_all(directory).with_context(|| format!("make pin directory `{}`", directory.display()))?;
-    Ok(PINNED_MAPS.iter().all(|(name, _, _)| directory.join(name).exists()))
+    fs::create_dir_all(directory)
+        .with_context(|| format!("make pin directory `{}`", directory.display()))?;
+    Ok(PINNED_MAPS
+        .iter()
+        .all(|(name, _, _)| directory.join(name).exists()))
 }
 
 /// Whether `directory` is, or would be made, on a bpf filesystem.
@@ -173,8 +209,12 @@ fn prepare_pins(directory: &Path) -> Result<bool> {
 /// # Errors
 /// Where it would not.
 pub fn pin_filesystem(directory: &Path) -> Result<()> {
-    let existing = directory.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
-    let filesystem = statfs(existing).with_context(|| format!("look at `{}`", existing.display()))?;
+    let existing = directory
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("/"));
+    let filesystem =
+        statfs(existing).with_context(|| format!("look at `{}`", existing.display()))?;
     if filesystem.filesystem_type() != BPF_FS_MAGIC {
         bail!(
             "`{}` is not on a bpf filesystem; mount one with `mount -t bpf bpf /sys/fs/bpf`",
@@ -188,7 +228,8 @@ pub fn pin_filesystem(directory: &Path) -> Result<()> {
 fn check_shapes(directory: &Path) -> Result<()> {
     for (name, key, value) in PINNED_MAPS {
         let path = directory.join(name);
-        let info = MapInfo::from_pin(&path).with_context(|| format!("look at pinned map `{}`", path.display()))?;
+        let info = MapInfo::from_pin(&path)
+            .with_context(|| format!("look at pinned map `{}`", path.display()))?;
         if (info.key_size() as usize, info.value_size() as usize) != (key, value) {
             bail!(
                 "pinned map `{}` has {}-byte keys and {}-byte values, this build has {key} and {value}; \
@@ -208,7 +249,11 @@ mod tests {
 
     #[test]
     fn spare_uplinks_are_told_by_name() {
-        let cases = [("uplink0_egress", 1, false), ("uplink1_ingress", 1, true), ("count_egress", 0, false)];
+        let cases = [
+            ("uplink0_egress", 1, false),
+            ("uplink1_ingress", 1, true),
+            ("count_egress", 0, false),
+        ];
         for (name, uplinks, spare) in cases {
             assert_eq!(is_spare_uplink(name, uplinks), spare, "{name} of {uplinks}");
         }
@@ -217,6 +262,10 @@ mod tests {
     #[test]
     fn the_pin_directory_names_the_shape() {
         let directory = pin_directory(Path::new("/sys/fs/bpf/observer"));
-        assert!(directory.to_string_lossy().starts_with("/sys/fs/bpf/observer/abi-"));
+        assert!(
+            directory
+                .to_string_lossy()
+                .starts_with("/sys/fs/bpf/observer/abi-")
+        );
     }
 }

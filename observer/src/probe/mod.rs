@@ -121,19 +121,29 @@ impl Probe {
     /// Where the counting programs cannot be loaded or attached, or an uplink is not there.
     pub fn start(settings: &Settings, prefixes: impl Iterator<Item = Prefix>) -> Result<Self> {
         if settings.uplinks.len() > abi::UPLINKS_MAX as usize {
-            bail!("{} uplinks are named, at most {} can be balanced", settings.uplinks.len(), abi::UPLINKS_MAX);
+            bail!(
+                "{} uplinks are named, at most {} can be balanced",
+                settings.uplinks.len(),
+                abi::UPLINKS_MAX
+            );
         }
         let root = match &settings.cgroup {
             Some(path) => cgroup::inspect(path)?,
             None => cgroup::find()?,
         };
         let pins = settings.pins.as_deref().map(load::pin_directory);
-        let load::Loaded { mut ebpf, refused, reused } = load::load(pins.as_deref(), &settings.limits)?;
+        let load::Loaded {
+            mut ebpf,
+            refused,
+            reused,
+        } = load::load(pins.as_deref(), &settings.limits)?;
 
         let mut table = LpmTrie::try_from(take(&mut ebpf, "PREFIXES")?)?;
         for prefix in prefixes {
             let key = Key::new(u32::from(prefix.length), prefix.address);
-            table.insert(&key, prefix.tag, 0).with_context(|| format!("tell the kernel the prefix {prefix:?}"))?;
+            table
+                .insert(&key, prefix.tag, 0)
+                .with_context(|| format!("tell the kernel the prefix {prefix:?}"))?;
         }
         if !reused {
             let mut free = Queue::try_from(take(&mut ebpf, "SLOTS_FREE")?)?;
@@ -150,7 +160,12 @@ impl Probe {
         let flows_map = take(&mut ebpf, "FLOWS")?;
         let flows = match refused.iter().any(|(name, _)| name == "read_flows") {
             true => None,
-            false => Some(FlowReader::open(&mut ebpf, flows_map, &reads, settings.limits.reads_bytes)?),
+            false => Some(FlowReader::open(
+                &mut ebpf,
+                flows_map,
+                &reads,
+                settings.limits.reads_bytes,
+            )?),
         };
 
         // A socket's namespace is noted when it is made, so that hook comes before the first device is opened.
@@ -163,7 +178,11 @@ impl Probe {
             }
             let index = uplink_rows.enter(&device)?;
             let attachment = uplink::attach(&mut ebpf, index as usize, spec, pins.as_deref())?;
-            uplinks.push(Uplink { device, index, _attachment: attachment });
+            uplinks.push(Uplink {
+                device,
+                index,
+                _attachment: attachment,
+            });
         }
         let programs = ebpf
             .programs()
@@ -182,8 +201,11 @@ impl Probe {
             uplink_totals: PerCpuArray::try_from(take(&mut ebpf, "UPLINK_TOTALS")?)?,
             lost: PerCpuArray::try_from(take(&mut ebpf, "LOST")?)?,
             prefixes: table,
-            events: Ring::open(ring_descriptor(&take(&mut ebpf, "EVENTS")?)?, settings.limits.events_bytes)
-                .context("map the ring of ended flows")?,
+            events: Ring::open(
+                ring_descriptor(&take(&mut ebpf, "EVENTS")?)?,
+                settings.limits.events_bytes,
+            )
+            .context("map the ring of ended flows")?,
             programs,
             _hooks: hooks,
         })
@@ -191,7 +213,8 @@ impl Probe {
 }
 
 fn take(ebpf: &mut aya::Ebpf, name: &str) -> Result<Map> {
-    ebpf.take_map(name).with_context(|| format!("no map `{name}` in the object"))
+    ebpf.take_map(name)
+        .with_context(|| format!("no map `{name}` in the object"))
 }
 
 /// The rows of the kernel's uplink tables; a pinned table keeps each device at its row.
@@ -212,16 +235,24 @@ impl UplinkRows {
         };
         let mut config = [0; size_of::<abi::UplinkConfig>()];
         config[..4].copy_from_slice(&device.link_header.to_ne_bytes());
-        self.configs.set(row - 1, config, 0).context("write the uplink's row")?;
+        self.configs
+            .set(row - 1, config, 0)
+            .context("write the uplink's row")?;
         self.keys.insert(key, row, 0).context("enter the uplink")?;
         Ok(row - 1)
     }
 
     fn free_row(&self) -> Result<u32> {
-        let used: Vec<u32> = self.keys.iter().filter_map(|entry| Some(entry.ok()?.1)).collect();
+        let used: Vec<u32> = self
+            .keys
+            .iter()
+            .filter_map(|entry| Some(entry.ok()?.1))
+            .collect();
         (1..=abi::UPLINKS_MAX)
             .find(|row| !used.contains(row))
-            .context("all rows of the pinned uplink table are taken; start over with `observer detach`")
+            .context(
+                "all rows of the pinned uplink table are taken; start over with `observer detach`",
+            )
     }
 }
 
@@ -229,7 +260,11 @@ impl UplinkRows {
 fn noted_cookie(origins: &SkStorage<MapData, [u8; 8]>, spec: &UplinkSpec) -> Result<u64> {
     netns::within(spec.netns.as_deref(), || {
         let socket = std::net::UdpSocket::bind(("127.0.0.1", 0)).context("make a socket")?;
-        Ok(u64::from_ne_bytes(origins.get(&socket, 0).context("read the socket's origin")?))
+        Ok(u64::from_ne_bytes(
+            origins
+                .get(&socket, 0)
+                .context("read the socket's origin")?,
+        ))
     })
 }
 
@@ -250,7 +285,8 @@ pub struct RunTime {
 }
 
 fn run_time(name: &str, id: u32) -> Option<RunTime> {
-    let info = aya::programs::loaded_programs().find_map(|info| info.ok().filter(|info: &ProgramInfo| info.id() == id))?;
+    let info = aya::programs::loaded_programs()
+        .find_map(|info| info.ok().filter(|info: &ProgramInfo| info.id() == id))?;
     Some(RunTime {
         program: name.to_owned(),
         run_ns: u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX),

@@ -13,7 +13,8 @@ pub fn within<T: Send>(path: Option<&Path>, work: impl FnOnce() -> Result<T> + S
     let Some(path) = path else {
         return work();
     };
-    let namespace = File::open(path).with_context(|| format!("open network namespace `{}`", path.display()))?;
+    let namespace =
+        File::open(path).with_context(|| format!("open network namespace `{}`", path.display()))?;
     thread::scope(|scope| {
         scope
             .spawn(|| {
@@ -22,6 +23,11 @@ pub fn within<T: Send>(path: Option<&Path>, work: impl FnOnce() -> Result<T> + S
                 work()
             })
             .join()
-            .map_err(|_| anyhow!("the thread in network namespace `{}` panicked", path.display()))?
+            .map_err(|_| {
+                anyhow!(
+                    "the thread in network namespace `{}` panicked",
+                    path.display()
+                )
+            })?
     })
 }

@@ -16,10 +16,8 @@ use aya::{
 use observer_ebpf::abi::{Counters, LOSSES, Lost, UplinkTotals};
 
 use super::{
-    COUNTERS, Probe, RunTime, UDP_KEY, UDP_VALUE, UPLINK_TOTALS,
-    device::InterfaceCounters,
-    ring::Ring,
-    ring_descriptor, run_time, sys,
+    COUNTERS, Probe, RunTime, UDP_KEY, UDP_VALUE, UPLINK_TOTALS, device::InterfaceCounters,
+    ring::Ring, ring_descriptor, run_time, sys,
 };
 
 /// Passes over all sockets in one tick: the ring holds some 30,000 flows a pass.
@@ -43,13 +41,20 @@ impl FlowReader {
         let Map::SkStorage(data) = &flows else {
             bail!("map `FLOWS` is no socket storage");
         };
-        let link = sys::link_map_iterator(program.fd()?.as_fd(), data.fd().as_fd()).context("link the iterator")?;
-        let ring = Ring::open(ring_descriptor(reads)?, reads_bytes).context("map the ring of read flows")?;
-        Ok(Self { link, ring, _map: flows })
+        let link = sys::link_map_iterator(program.fd()?.as_fd(), data.fd().as_fd())
+            .context("link the iterator")?;
+        let ring = Ring::open(ring_descriptor(reads)?, reads_bytes)
+            .context("map the ring of read flows")?;
+        Ok(Self {
+            link,
+            ring,
+            _map: flows,
+        })
     }
 
     fn pass(&mut self, take: &mut impl FnMut(&[u8])) -> Result<usize> {
-        let mut iterator: File = sys::open_iterator(self.link.as_fd()).context("open the iterator")?;
+        let mut iterator: File =
+            sys::open_iterator(self.link.as_fd()).context("open the iterator")?;
         let mut nothing = [0; 64];
         while iterator.read(&mut nothing).context("run the iterator")? != 0 {}
         let taken = self.ring.look(usize::MAX, |record| take(record));
@@ -68,7 +73,9 @@ impl Probe {
         if self.flows.is_none() {
             return Ok(None);
         }
-        self.control.set(0, u32::from(all), 0).context("tell the iterator what to hand over")?;
+        self.control
+            .set(0, u32::from(all), 0)
+            .context("tell the iterator what to hand over")?;
         let mut total = 0;
         for pass in 0..PASSES_MAX {
             let full = self.lost(Lost::ReadRing)?;
@@ -81,10 +88,14 @@ impl Probe {
             }
             if all && pass == 0 {
                 // Every flow of the first pass is marked; the next ones hand over the rest.
-                self.control.set(0, 0, 0).context("tell the iterator what to hand over")?;
+                self.control
+                    .set(0, 0, 0)
+                    .context("tell the iterator what to hand over")?;
             }
         }
-        self.control.set(0, 0, 0).context("tell the iterator what to hand over")?;
+        self.control
+            .set(0, 0, 0)
+            .context("tell the iterator what to hand over")?;
         Ok(Some(total))
     }
 
@@ -133,7 +144,10 @@ impl Probe {
     }
 
     fn slot(&self, slot: u32) -> Result<Counters> {
-        let values = self.slot_totals.get(&slot, 0).with_context(|| format!("read slot {slot}"))?;
+        let values = self
+            .slot_totals
+            .get(&slot, 0)
+            .with_context(|| format!("read slot {slot}"))?;
         let words = summed::<{ COUNTERS / 8 }, COUNTERS>(&values);
         let [d0, d1, w0, w1, p0, p1, k0, k1, retransmitted_wire_bytes] = words;
         Ok(Counters {
@@ -150,11 +164,25 @@ impl Probe {
     /// # Errors
     /// Where the device is gone.
     pub fn read_uplink(&mut self, position: usize) -> Result<(UplinkTotals, InterfaceCounters)> {
-        let uplink = self.uplinks.get_mut(position).with_context(|| format!("no uplink {position}"))?;
+        let uplink = self
+            .uplinks
+            .get_mut(position)
+            .with_context(|| format!("no uplink {position}"))?;
         let counters = uplink.device.counters()?;
-        let values = self.uplink_totals.get(&uplink.index, 0).context("read the uplink's totals")?;
-        let [d0, d1, w0, w1, f0, f1, hooked_device_bytes, hooked_bundled_bytes] =
-            summed::<{ UPLINK_TOTALS / 8 }, UPLINK_TOTALS>(&values);
+        let values = self
+            .uplink_totals
+            .get(&uplink.index, 0)
+            .context("read the uplink's totals")?;
+        let [
+            d0,
+            d1,
+            w0,
+            w1,
+            f0,
+            f1,
+            hooked_device_bytes,
+            hooked_bundled_bytes,
+        ] = summed::<{ UPLINK_TOTALS / 8 }, UPLINK_TOTALS>(&values);
         let totals = UplinkTotals {
             device_bytes: [d0, d1],
             bundled_bytes: [w0, w1],
@@ -170,7 +198,10 @@ impl Probe {
     /// # Errors
     /// Where the map cannot be read.
     pub fn lost(&self, place: Lost) -> Result<u64> {
-        let values = self.lost.get(&(place as u32), 0).context("read the loss counters")?;
+        let values = self
+            .lost
+            .get(&(place as u32), 0)
+            .context("read the loss counters")?;
         Ok(values.iter().sum())
     }
 
@@ -181,7 +212,10 @@ impl Probe {
     pub fn losses(&self) -> Result<[u64; LOSSES as usize]> {
         let mut losses = [0; LOSSES as usize];
         for (place, count) in losses.iter_mut().enumerate() {
-            let values = self.lost.get(&(place as u32), 0).context("read the loss counters")?;
+            let values = self
+                .lost
+                .get(&(place as u32), 0)
+                .context("read the loss counters")?;
             *count = values.iter().sum();
         }
         Ok(losses)
@@ -189,12 +223,17 @@ impl Probe {
 
     /// Run time of each program, where the operator switched the kernel's statistics on.
     pub fn run_times(&self) -> Vec<RunTime> {
-        self.programs.iter().filter_map(|(name, id)| run_time(name, *id)).collect()
+        self.programs
+            .iter()
+            .filter_map(|(name, id)| run_time(name, *id))
+            .collect()
     }
 }
 
 /// Word-wise sum over all CPUs.
-fn summed<const WORDS: usize, const BYTES: usize>(values: &PerCpuValues<[u8; BYTES]>) -> [u64; WORDS] {
+fn summed<const WORDS: usize, const BYTES: usize>(
+    values: &PerCpuValues<[u8; BYTES]>,
+) -> [u64; WORDS] {
     let mut sums = [0u64; WORDS];
     for value in values.iter() {
         for (sum, word) in sums.iter_mut().zip(value.chunks_exact(8)) {

@@ -46,7 +46,16 @@ impl Drop for Mapping {
 fn map(fd: impl AsFd, offset: usize, bytes: usize, protection: ProtFlags) -> io::Result<Mapping> {
     let length = NonZeroUsize::new(bytes).ok_or_else(|| io::Error::other("an empty ring"))?;
     // SAFETY: a new shared mapping of a ring's own pages, at an address that the kernel chooses.
-    let start = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, fd, offset as libc::off_t) }?;
+    let start = unsafe {
+        mmap(
+            None,
+            length,
+            protection,
+            MapFlags::MAP_SHARED,
+            fd,
+            offset as libc::off_t,
+        )
+    }?;
     Ok(Mapping { start, bytes })
 }
 
@@ -56,11 +65,24 @@ impl Ring {
     /// # Errors
     /// The kernel's own, e.g. for a descriptor that is no ring.
     pub fn open(fd: impl AsFd, data_bytes: u32) -> io::Result<Self> {
-        let page_bytes = sysconf(SysconfVar::PAGE_SIZE)?.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(4096);
-        let consumer = map(fd.as_fd(), 0, page_bytes, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)?;
+        let page_bytes = sysconf(SysconfVar::PAGE_SIZE)?
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(4096);
+        let consumer = map(
+            fd.as_fd(),
+            0,
+            page_bytes,
+            ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
+        )?;
         let twice = page_bytes + 2 * data_bytes as usize;
         let producer = map(fd.as_fd(), page_bytes, twice, ProtFlags::PROT_READ)?;
-        let mut ring = Self { consumer, producer, page_bytes, data_bytes: u64::from(data_bytes), position: 0 };
+        let mut ring = Self {
+            consumer,
+            producer,
+            page_bytes,
+            data_bytes: u64::from(data_bytes),
+            position: 0,
+        };
         ring.position = ring.consumer_position().load(Ordering::Acquire);
         Ok(ring)
     }
@@ -82,7 +104,14 @@ impl Ring {
         while taken < most && self.position < self.producer_position() {
             let at = self.page_bytes + (self.position & (self.data_bytes - 1)) as usize;
             // SAFETY: the data pages are mapped twice in a row, so a record that starts inside the first copy is whole.
-            let header = unsafe { self.producer.start.cast::<u8>().add(at).cast::<AtomicU32>().as_ref() };
+            let header = unsafe {
+                self.producer
+                    .start
+                    .cast::<u8>()
+                    .add(at)
+                    .cast::<AtomicU32>()
+                    .as_ref()
+            };
             let length = header.load(Ordering::Acquire);
             if length & BUSY != 0 {
                 break;
@@ -92,7 +121,11 @@ impl Ring {
                 // SAFETY: as above; the kernel does not write a committed record until it is released.
                 let record = unsafe {
                     std::slice::from_raw_parts(
-                        self.producer.start.cast::<u8>().add(at + HEADER_BYTES as usize).as_ptr(),
+                        self.producer
+                            .start
+                            .cast::<u8>()
+                            .add(at + HEADER_BYTES as usize)
+                            .as_ptr(),
                         bytes as usize,
                     )
                 };
@@ -106,6 +139,7 @@ impl Ring {
 
     /// Gives everything looked at back to the kernel.
     pub fn release(&mut self) {
-        self.consumer_position().store(self.position, Ordering::Release);
+        self.consumer_position()
+            .store(self.position, Ordering::Release);
     }
 }

@@ -19,12 +19,24 @@ const BPF_TRACE_ITER: u32 = 28;
 
 fn bpf(command: libc::c_long, attributes: &[u8]) -> io::Result<i64> {
     // SAFETY: the kernel reads `attributes.len()` bytes of attributes; what they point to outlives the call.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_ptr(), attributes.len()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            attributes.as_ptr(),
+            attributes.len(),
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
 }
 
 fn owned(fd: i64) -> io::Result<OwnedFd> {
-    let fd = i32::try_from(fd).map_err(|_| io::Error::other("the kernel returned no descriptor"))?;
+    let fd =
+        i32::try_from(fd).map_err(|_| io::Error::other("the kernel returned no descriptor"))?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -23,14 +23,23 @@ use super::{attach::Attachment, device::UplinkSpec, netns::within, sys};
 const PRIORITY: u16 = 1;
 const HANDLE: TcHandle = TcHandle::new(0, 0x0b5e);
 
-const DIRECTIONS: [(TcAttachType, &str); 2] = [(TcAttachType::Egress, "egress"), (TcAttachType::Ingress, "ingress")];
+const DIRECTIONS: [(TcAttachType, &str); 2] = [
+    (TcAttachType::Egress, "egress"),
+    (TcAttachType::Ingress, "ingress"),
+];
 
 /// What keeps an uplink's two programs attached.
-pub struct UplinkAttachment(#[expect(dead_code, reason = "dropping a link detaches its program")] Vec<Held>);
+pub struct UplinkAttachment(
+    #[expect(dead_code, reason = "dropping a link detaches its program")] Vec<Held>,
+);
 
 enum Held {
     Link(#[expect(dead_code, reason = "dropping the link detaches the program")] Attachment),
-    Filter { link: Option<SchedClassifierLink>, netns: Option<PathBuf>, stays: bool },
+    Filter {
+        link: Option<SchedClassifierLink>,
+        netns: Option<PathBuf>,
+        stays: bool,
+    },
 }
 
 impl Drop for Held {
@@ -57,7 +66,12 @@ impl Drop for Held {
 ///
 /// # Errors
 /// Where the namespace or device is gone, or the kernel refuses both ways.
-pub fn attach(ebpf: &mut Ebpf, index: usize, spec: &UplinkSpec, pins: Option<&Path>) -> Result<UplinkAttachment> {
+pub fn attach(
+    ebpf: &mut Ebpf,
+    index: usize,
+    spec: &UplinkSpec,
+    pins: Option<&Path>,
+) -> Result<UplinkAttachment> {
     let mut held = Vec::new();
     for (direction, word) in DIRECTIONS {
         let name = format!("uplink{index}_{word}");
@@ -67,8 +81,10 @@ pub fn attach(ebpf: &mut Ebpf, index: usize, spec: &UplinkSpec, pins: Option<&Pa
             .try_into()
             .with_context(|| format!("program `{name}`"))?;
         let pin = pins.map(|directory| directory.join(format!("link_{name}")));
-        let attachment = within(spec.netns.as_deref(), || attach_one(program, spec, direction, pin.as_deref()))
-            .with_context(|| format!("attach `{name}` to `{spec}`"))?;
+        let attachment = within(spec.netns.as_deref(), || {
+            attach_one(program, spec, direction, pin.as_deref())
+        })
+        .with_context(|| format!("attach `{name}` to `{spec}`"))?;
         held.push(attachment);
     }
     Ok(UplinkAttachment(held))
@@ -81,7 +97,8 @@ fn attach_one(
     pin: Option<&Path>,
 ) -> Result<Held> {
     if let Some(pin) = pin.filter(|pin| pin.exists()) {
-        let link = sys::open_pinned(pin).with_context(|| format!("open pinned link `{}`", pin.display()))?;
+        let link = sys::open_pinned(pin)
+            .with_context(|| format!("open pinned link `{}`", pin.display()))?;
         if sys::update_link(&link, program.fd()?.as_fd()).is_ok() {
             return Ok(Held::Link(Attachment::Replaced(link)));
         }
@@ -94,9 +111,10 @@ fn attach_one(
     };
     let link = FdLink::try_from(program.take_link(id)?)?;
     Ok(Held::Link(match pin {
-        Some(pin) => {
-            Attachment::Pinned(link.pin(pin).with_context(|| format!("pin link `{}`", pin.display()))?)
-        }
+        Some(pin) => Attachment::Pinned(
+            link.pin(pin)
+                .with_context(|| format!("pin link `{}`", pin.display()))?,
+        ),
         None => Attachment::Held(link),
     }))
 }
@@ -114,11 +132,23 @@ fn attach_filter(
     let id = match program.attach_to_link(earlier) {
         Ok(id) => id,
         Err(_) => {
-            let options = NlOptions { priority: PRIORITY, handle: HANDLE, ..NlOptions::default() };
-            program.attach_with_options(&spec.device, direction, TcAttachOptions::Netlink(options))?
+            let options = NlOptions {
+                priority: PRIORITY,
+                handle: HANDLE,
+                ..NlOptions::default()
+            };
+            program.attach_with_options(
+                &spec.device,
+                direction,
+                TcAttachOptions::Netlink(options),
+            )?
         }
     };
-    Ok(Held::Filter { link: Some(program.take_link(id)?), netns: spec.netns.clone(), stays })
+    Ok(Held::Filter {
+        link: Some(program.take_link(id)?),
+        netns: spec.netns.clone(),
+        stays,
+    })
 }
 
 /// Removes filters of ours that outlived their agent from the device; returns what was there.
