@@ -1,0 +1,15 @@
+//! The only place of the agent that reads clocks.
+
+use nix::time::{ClockId, clock_gettime};
+use observer_core::model::time::Moment;
+
+/// Now, on both clocks.
+pub fn now() -> Moment {
+    let read = |clock| clock_gettime(clock).map_or((0, 0), |time| (time.tv_sec(), time.tv_nsec()));
+    let (seconds, nanoseconds) = read(ClockId::CLOCK_MONOTONIC);
+    let (unix_seconds, unix_nanoseconds) = read(ClockId::CLOCK_REALTIME);
+    Moment {
+        unix_ns: unix_seconds.saturating_mul(1_000_000_000).saturating_add(unix_nanoseconds),
+        monotonic_ns: u64::try_from(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)).unwrap_or(0),
+    }
+}

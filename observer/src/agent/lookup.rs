@@ -1,0 +1,93 @@
+//! Answers the pipeline's questions: whose address, which interface, which uplink. Holds the address table and what was
+//! found out about the uplinks at the start.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    net::IpAddr,
+    sync::Arc,
+};
+
+use observer_core::{
+    identify::{AddressTable, TagSetId},
+    model::{identity::Identity, kernel::UplinkIndex, lookup::Lookup},
+};
+
+use crate::probe::Uplink;
+
+/// Identities kept ready, one a tag set; the table has a few thousand.
+const IDENTITIES_MAX: usize = 8_192;
+
+pub struct Tables {
+    addresses: AddressTable,
+    identities: RefCell<HashMap<u32, Arc<Identity>>>,
+    interfaces: Vec<Interface>,
+}
+
+struct Interface {
+    netns_cookie: Option<u64>,
+    netns_inode: Option<u32>,
+    ifindex: u32,
+    name: Arc<str>,
+    uplink: UplinkIndex,
+}
+
+impl Tables {
+    pub fn new(addresses: AddressTable, uplinks: &[Uplink]) -> Self {
+        let interfaces = uplinks
+            .iter()
+            .map(|uplink| Interface {
+                netns_cookie: Some(uplink.device.netns_cookie).filter(|cookie| *cookie != 0),
+                netns_inode: Some(uplink.device.netns_inode),
+                ifindex: uplink.device.ifindex,
+                name: uplink.device.spec.to_string().into(),
+                uplink: UplinkIndex(u16::try_from(uplink.index).unwrap_or(u16::MAX)),
+            })
+            .collect();
+        Self { addresses, identities: RefCell::default(), interfaces }
+    }
+
+    /// Name of an uplink by its row.
+    pub fn uplink_by_name(&self, name: &str) -> Option<UplinkIndex> {
+        self.interfaces.iter().find(|interface| *interface.name == *name).map(|interface| interface.uplink)
+    }
+
+    fn interface(&self, netns_cookie: Option<u64>, netns_inode: Option<u32>, ifindex: u32) -> Option<&Interface> {
+        // Older kernels know the cookie of new sockets only, and the inode of those that the iterator has visited.
+        let same = |interface: &&Interface| match (netns_cookie, netns_inode) {
+            (Some(_), _) => interface.netns_cookie == netns_cookie,
+            (None, Some(_)) => interface.netns_inode == netns_inode,
+            (None, None) => false,
+        };
+        self.interfaces.iter().filter(|interface| interface.ifindex == ifindex).find(same)
+    }
+}
+
+impl Lookup for Tables {
+    fn identity(&self, _remote: Option<IpAddr>, tag: u32) -> Arc<Identity> {
+        self.destination(tag)
+    }
+
+    fn destination(&self, tag: u32) -> Arc<Identity> {
+        if let Some(identity) = self.identities.borrow().get(&tag) {
+            return Arc::clone(identity);
+        }
+        let identity = Arc::new(match TagSetId::new(tag) {
+            Some(set) => self.addresses.identity(set),
+            None => self.addresses.uncovered(),
+        });
+        let mut identities = self.identities.borrow_mut();
+        if identities.len() < IDENTITIES_MAX {
+            identities.insert(tag, Arc::clone(&identity));
+        }
+        identity
+    }
+
+    fn device(&self, netns_cookie: Option<u64>, netns_inode: Option<u32>, ifindex: u32) -> Option<Arc<str>> {
+        self.interface(netns_cookie, netns_inode, ifindex).map(|interface| Arc::clone(&interface.name))
+    }
+
+    fn uplink(&self, netns_cookie: Option<u64>, netns_inode: Option<u32>, ifindex: u32) -> Option<UplinkIndex> {
+        self.interface(netns_cookie, netns_inode, ifindex).map(|interface| interface.uplink)
+    }
+}

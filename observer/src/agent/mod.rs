@@ -1,0 +1,245 @@
+//! The agent: starts the probe, drives the pipeline from tick to tick, writes records, serves metrics, and ends in
+//! order. One task reads and writes; the metrics server sees finished snapshots only.
+
+mod clock;
+mod lookup;
+mod output;
+pub mod settings;
+
+use std::{fs, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result};
+use observer_core::{
+    aggregate::{InterfaceCounters, LinkRule, UplinkReading},
+    decode,
+    identify::AddressTable,
+    model::{
+        flow::FlowTotals,
+        kernel::UplinkIndex,
+        names::Measure,
+        record::RecordContext,
+    },
+    pipeline::{Pipeline, PipelineConfig, TickInput},
+};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    signal::unix::{SignalKind, signal},
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+use self::{lookup::Tables, output::Output, settings::Settings};
+use crate::{
+    metrics::{self, Shared},
+    probe::{Prefix, Probe, device::Device},
+};
+
+/// Runs until SIGTERM, SIGINT or the given duration, then drains and detaches.
+///
+/// # Errors
+/// Where it cannot start, or cannot write records any more.
+pub fn run(settings: Settings) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?
+        .block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let shared = Shared::default();
+    let server = match settings.listen {
+        Some(address) => Some(metrics::server::bind(address).await?),
+        None => None,
+    };
+    let mut agent = Agent::start(&settings)?;
+    let server = server.map(|listener| tokio::spawn(metrics::server::serve(listener, shared.clone())));
+    shared.publish(agent.tick()?);
+
+    let end = sleep(settings.duration.unwrap_or(Duration::from_secs(u64::from(u32::MAX))));
+    tokio::pin!(end);
+    let mut ticks = interval(settings.tick);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    let ring = AsyncFd::with_interest(agent.probe.events_descriptor()?, Interest::READABLE)
+        .context("watch the ring of ended flows")?;
+    loop {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = &mut end => break,
+            _ = ticks.tick() => shared.publish(agent.tick()?),
+            ready = ring.readable() => {
+                ready.context("watch the ring of ended flows")?.clear_ready();
+                agent.drain_events()?;
+            }
+        }
+    }
+    shared.publish(agent.tick()?);
+    if let Some(server) = server {
+        server.abort();
+    }
+    Ok(())
+}
+
+/// Everything that one tick touches.
+struct Agent {
+    probe: Probe,
+    pipeline: Pipeline,
+    tables: Tables,
+    output: Output,
+    context: Arc<RecordContext>,
+    /// Hand over every flow once: an earlier run may have read some and not written them.
+    all: bool,
+    undecoded: u64,
+}
+
+impl Agent {
+    fn start(settings: &Settings) -> Result<Self> {
+        let addresses = AddressTable::embedded().context("read the embedded address table")?;
+        let context = Arc::new(record_context(settings, &addresses)?);
+        let earlier = output::earlier(settings.flows.as_ref(), &context.boot_id)?;
+        let output = Output::open(settings.flows.as_ref(), earlier.tails.whole_bytes)?;
+        let prefixes = addresses.prefixes().map(|(prefix, set)| Prefix {
+            address: prefix.address,
+            length: prefix.length,
+            tag: set.get(),
+        });
+        let started = clock::now();
+        let probe = Probe::start(&settings.probe, prefixes)?;
+        let tables = Tables::new(addresses, &probe.uplinks);
+        let config = PipelineConfig::new(Arc::clone(&context), started);
+        let pipeline = if probe.reused {
+            Pipeline::resume(config, &earlier.state, earlier.tails, |name| tables.uplink_by_name(name))
+        } else {
+            Pipeline::new(config)
+        };
+        for (program, reason) in &probe.refused {
+            let reason = reason.lines().next().unwrap_or_default();
+            eprintln!("observer: goes on without program `{program}`: {reason}");
+        }
+        if !probe.root.is_true_root {
+            eprintln!(
+                "observer: `{}` is not the true cgroup root: only sockets below it are seen; see `observer doctor`",
+                probe.root.path.display()
+            );
+        }
+        let all = probe.reused;
+        Ok(Self { probe, pipeline, tables, output, context, all, undecoded: 0 })
+    }
+
+    /// One interval: reads everything, writes its records, and returns what the metrics say.
+    fn tick(&mut self) -> Result<observer_core::aggregate::Snapshot> {
+        let now = clock::now();
+        let mut undecoded = 0;
+        let mut keep = |flows: &mut Vec<FlowTotals>, decoded: Result<FlowTotals, decode::DecodeError>| match decoded {
+            Ok(flow) => flows.push(flow),
+            Err(_) => undecoded += 1,
+        };
+        let uplinks = read_uplinks(&mut self.probe)?;
+        let mut slots = Vec::new();
+        self.probe.read_slots(|key, counters| slots.push((key.map(<[u8]>::to_vec), counters)))?;
+        let slots = slots
+            .iter()
+            .filter_map(|(key, counters)| decode::slot(key.as_deref(), counters).ok())
+            .collect();
+        // Ends are read after open flows: a flow that ends in between is then in one of them for sure.
+        let mut flows = Vec::new();
+        self.probe.read_flows(self.all, |value| keep(&mut flows, decode::flow(value)))?;
+        self.all = false;
+        let mut remotes = Vec::new();
+        self.probe.read_udp(|key, value| keep(&mut remotes, decode::udp_flow(key, value)))?;
+        let mut events = Vec::new();
+        self.probe.look_at_events(usize::MAX, |value| keep(&mut events, decode::flow(value)));
+        let losses = decode::losses(&self.probe.losses()?);
+        self.undecoded += undecoded;
+
+        let input = TickInput { flows, remotes: Some(remotes), events, slots, uplinks, losses };
+        let mut written = Ok(());
+        let output = &mut self.output;
+        let done = self.pipeline.tick(input, now, &self.tables, |record| {
+            if written.is_ok() {
+                written = output.write(record);
+            }
+        });
+        written?;
+        self.output.flush()?;
+        self.probe.release_events();
+        self.output.keep(&self.context.boot_id, self.pipeline.state())?;
+        let ended: Vec<_> = done.remotes_ended.iter().map(decode::udp_key).collect();
+        self.probe.forget_udp(&ended);
+        Ok(done.snapshot)
+    }
+
+    /// Writes the flows that have ended, before their ring is full.
+    fn drain_events(&mut self) -> Result<()> {
+        let now = clock::now();
+        let mut events = Vec::new();
+        let undecoded = &mut self.undecoded;
+        self.probe.look_at_events(usize::MAX, |value| match decode::flow(value) {
+            Ok(flow) => events.push(flow),
+            Err(_) => *undecoded += 1,
+        });
+        let mut written = Ok(());
+        let output = &mut self.output;
+        self.pipeline.events(events, now, &self.tables, |record| {
+            if written.is_ok() {
+                written = output.write(record);
+            }
+        });
+        written?;
+        self.output.flush()?;
+        self.probe.release_events();
+        Ok(())
+    }
+}
+
+fn read_uplinks(probe: &mut Probe) -> Result<Vec<UplinkReading>> {
+    (0..probe.uplinks.len())
+        .map(|position| {
+            let (totals, interface) = probe.read_uplink(position)?;
+            let uplink = &probe.uplinks[position];
+            Ok(UplinkReading {
+                index: UplinkIndex(u16::try_from(uplink.index).unwrap_or(u16::MAX)),
+                device: uplink.device.spec.to_string().into(),
+                rules: rules(&uplink.device),
+                interface: InterfaceCounters {
+                    bytes: [interface.tx_bytes, interface.rx_bytes],
+                    packets: [interface.tx_packets, interface.rx_packets],
+                    tx_drops: interface.tx_dropped + interface.queue_dropped,
+                },
+                totals: totals.into(),
+                attached: [true, true],
+            })
+        })
+        .collect()
+}
+
+/// How the device counts: bundles with one header where it takes them as they are, else what is on the wire.
+fn rules(device: &Device) -> [LinkRule; 2] {
+    let rule = |bundles: bool| LinkRule {
+        measure: if bundles { Measure::Device } else { Measure::Wire },
+        link_header_bytes: device.link_header,
+        skb_bytes_max: 65_536,
+    };
+    [rule(device.counts_bundles), rule(device.receives_bundles)]
+}
+
+fn record_context(settings: &Settings, addresses: &AddressTable) -> Result<RecordContext> {
+    let host = match &settings.host {
+        Some(host) => host.clone(),
+        None => nix::unistd::gethostname().context("ask for the host name")?.to_string_lossy().into_owned(),
+    };
+    let boot_id =
+        fs::read_to_string("/proc/sys/kernel/random/boot_id").context("read `/proc/sys/kernel/random/boot_id`")?;
+    Ok(RecordContext {
+        host,
+        boot_id: boot_id.trim().to_owned(),
+        cluster: settings.cluster.clone(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        catalog_version: Some(addresses.version()),
+        ..RecordContext::default()
+    })
+}

@@ -1,0 +1,185 @@
+//! Where records go. A record counts as written when the kernel has it; what an earlier run wrote is read back, so that
+//! the next record of each flow continues it. Knows no probe.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufRead as _, BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use observer_core::{
+    attribute::Tails,
+    model::record::FlowRecord,
+    pipeline::PipelineState,
+};
+use serde::{Deserialize, Serialize};
+
+use super::settings::Destination;
+
+/// Bytes gathered before a write.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// The records' way out.
+pub enum Output {
+    /// Nobody asked for records.
+    Nowhere,
+    StandardOutput(BufWriter<io::Stdout>),
+    File { writer: BufWriter<File>, path: PathBuf, bytes: u64 },
+}
+
+impl Output {
+    /// Opens the destination; a file is continued, a line that was cut while it was written is taken off.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened or cut.
+    pub fn open(destination: Option<&Destination>, whole_bytes: u64) -> Result<Self> {
+        match destination {
+            None => Ok(Self::Nowhere),
+            Some(Destination::StandardOutput) => {
+                Ok(Self::StandardOutput(BufWriter::with_capacity(BUFFER_BYTES, io::stdout())))
+            }
+            Some(Destination::File(path)) => {
+                let file = OpenOptions::new()
+                    .append(true)
+                    .create(true)
+                    .open(path)
+                    .with_context(|| format!("open flow records `{}`", path.display()))?;
+                let length = file.metadata().with_context(|| format!("look at `{}`", path.display()))?.len();
+                if length > whole_bytes {
+                    file.set_len(whole_bytes).with_context(|| format!("cut the broken end of `{}`", path.display()))?;
+                }
+                let writer = BufWriter::with_capacity(BUFFER_BYTES, file);
+                Ok(Self::File { writer, path: path.clone(), bytes: length.min(whole_bytes) })
+            }
+        }
+    }
+
+    /// Adds one record. It is written for sure after [`Output::flush`].
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn write(&mut self, record: &FlowRecord) -> Result<()> {
+        match self {
+            Self::Nowhere => Ok(()),
+            Self::StandardOutput(writer) => {
+                serde_json::to_writer(&mut *writer, record).context("write a flow record")?;
+                writer.write_all(b"\n").context("write a flow record")
+            }
+            Self::File { writer, path, bytes } => {
+                let mut counted = Counted { writer, bytes };
+                serde_json::to_writer(&mut counted, record)
+                    .map_err(anyhow::Error::from)
+                    .and_then(|()| Ok(counted.write_all(b"\n")?))
+                    .with_context(|| format!("write a flow record to `{}`", path.display()))
+            }
+        }
+    }
+
+    /// Hands everything to the kernel.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn flush(&mut self) -> Result<()> {
+        match self {
+            Self::Nowhere => Ok(()),
+            Self::StandardOutput(writer) => writer.flush().context("write flow records"),
+            Self::File { writer, path, .. } => {
+                writer.flush().with_context(|| format!("write flow records to `{}`", path.display()))
+            }
+        }
+    }
+
+    /// Keeps `state` beside the file: what the next run needs besides the records.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn keep(&self, boot_id: &str, state: PipelineState) -> Result<()> {
+        let Self::File { path, bytes, .. } = self else {
+            return Ok(());
+        };
+        let kept = Kept { boot_id: boot_id.to_owned(), credited_bytes: *bytes, state };
+        let (path, draft) = (state_path(path), state_path(path).with_extension("draft"));
+        let write = || -> Result<()> {
+            fs::write(&draft, serde_json::to_vec(&kept)?)?;
+            Ok(fs::rename(&draft, &path)?)
+        };
+        write().with_context(|| format!("keep the agent's state in `{}`", path.display()))
+    }
+}
+
+struct Counted<'a> {
+    writer: &'a mut BufWriter<File>,
+    bytes: &'a mut u64,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(text)?;
+        *self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// What is kept beside the records.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept {
+    boot_id: String,
+    /// Records before this offset are in `state`.
+    credited_bytes: u64,
+    state: PipelineState,
+}
+
+fn state_path(flows: &Path) -> PathBuf {
+    let mut name = flows.file_name().unwrap_or_default().to_owned();
+    name.push(".state");
+    flows.with_file_name(name)
+}
+
+/// What an earlier run left.
+#[derive(Default)]
+pub struct Earlier {
+    pub state: PipelineState,
+    pub tails: Tails,
+}
+
+/// Reads what an earlier run of this boot wrote to `destination`.
+///
+/// # Errors
+/// Where a file is there and cannot be read.
+pub fn earlier(destination: Option<&Destination>, boot_id: &str) -> Result<Earlier> {
+    let Some(Destination::File(path)) = destination else {
+        return Ok(Earlier::default());
+    };
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Earlier::default()),
+        file => file.with_context(|| format!("open flow records `{}`", path.display()))?,
+    };
+    let kept = fs::read(state_path(path))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok())
+        .filter(|kept| kept.boot_id == boot_id)
+        .unwrap_or_default();
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, file);
+    let mut failed = None;
+    let lines = std::iter::from_fn(|| {
+        let mut line = Vec::new();
+        match reader.read_until(b'\n', &mut line) {
+            Ok(0) => None,
+            Ok(_) => Some(line),
+            Err(error) => {
+                failed = Some(error);
+                None
+            }
+        }
+    });
+    let tails = Tails::fold(lines, boot_id, kept.credited_bytes);
+    match failed {
+        Some(error) => Err(error).with_context(|| format!("read flow records `{}`", path.display())),
+        None => Ok(Earlier { state: kept.state, tails }),
+    }
+}

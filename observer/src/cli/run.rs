@@ -1,0 +1,92 @@
+//! `observer run`: from what was typed to the agent's settings.
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::{
+    agent::{
+        self,
+        settings::{Destination, PINS, Settings, default_uplinks},
+    },
+    probe::{self, Limits, device::UplinkSpec},
+};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  observer run --flows - --duration 10\n  \
+                        observer run --flows /var/log/observer/flows.jsonl --listen 127.0.0.1:9464")]
+pub struct Arguments {
+    /// Where flow records go, one JSON object a line: a file, or `-` for standard output.
+    #[arg(long, value_name = "PATH|-")]
+    flows: Option<Destination>,
+    /// Where metrics are served (`/metrics`).
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Stop by itself after so many seconds, draining as on SIGTERM.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    duration: Option<Duration>,
+    /// Length of an interval.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    tick: Duration,
+    /// Device that is balanced (`eth0`, or `/run/netns/blue:eth0`); all that hold a route off the host when none is given.
+    #[arg(long = "uplink", value_name = "[NAMESPACE:]DEVICE")]
+    uplinks: Vec<UplinkSpec>,
+    /// Directory of the unified cgroup hierarchy; found in `/proc/self/mounts` when not given.
+    #[arg(long, value_name = "DIRECTORY")]
+    cgroup: Option<PathBuf>,
+    /// Keep counting while the agent is down: pin maps and links in a directory on a bpf filesystem.
+    #[arg(long, value_name = "DIRECTORY", num_args = 0..=1, default_missing_value = PINS)]
+    pin: Option<PathBuf>,
+    /// Name of this host in records; the system's host name when not given.
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    /// Name of the cluster in records.
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// Remotes of UDP sockets counted apart.
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().udp_flows, hide = true)]
+    udp_flows_max: u32,
+    /// Bytes of the ring for ended flows, a power of two.
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().events_bytes, hide = true)]
+    events_bytes: u32,
+    /// Bytes of the ring for one pass over all sockets, a power of two.
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().reads_bytes, hide = true)]
+    reads_bytes: u32,
+    /// Attach programs that do nothing beside ours, to compare their cost with.
+    #[arg(long, hide = true)]
+    benchmark: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds >= 0.1 && seconds <= 1e9 => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("give a number of seconds, 0.1 or more".to_owned()),
+    }
+}
+
+pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    let uplinks = if arguments.uplinks.is_empty() { default_uplinks()? } else { arguments.uplinks };
+    let defaults = Limits::default();
+    agent::run(Settings {
+        flows: arguments.flows,
+        listen: arguments.listen,
+        duration: arguments.duration,
+        tick: arguments.tick,
+        host: arguments.host,
+        cluster: arguments.cluster,
+        probe: probe::Settings {
+            cgroup: arguments.cgroup,
+            pins: arguments.pin,
+            uplinks,
+            limits: Limits {
+                udp_flows: arguments.udp_flows_max,
+                events_bytes: arguments.events_bytes,
+                reads_bytes: arguments.reads_bytes,
+                benchmark: arguments.benchmark,
+                ..defaults
+            },
+        },
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
