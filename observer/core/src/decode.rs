@@ -1,0 +1,22 @@
+//! From bytes of the kernel's maps and rings to model types. Every size is checked, nothing panics, and a value that
+//! no variant stands for is an error that names it. Knows no map and no earlier reading.
+
+mod totals;
+mod wire;
+
+pub use totals::{flow, losses, slot, udp_flow, uplink_totals};
+
+/// Why bytes from the kernel were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    #[error(
+        "decode of `{what}`: `{actual}` bytes instead of `{expected}`; is another build's map pinned?"
+    )]
+    Size {
+        what: &'static str,
+        expected: usize,
+        actual: usize,
+    },
+    #[error("decode of `{what}`: `{number}` stands for nothing in this build")]
+    Number { what: &'static str, number: u64 },
+}

@@ -1,0 +1,13 @@
+//! The types that pass between the stages: values and their words, no behaviour of any one stage.
+
+pub mod counters;
+pub mod flow;
+pub mod identity;
+pub mod kernel;
+pub mod lookup;
+pub mod names;
+pub mod record;
+pub mod time;
+
+#[cfg(test)]
+pub mod sample;

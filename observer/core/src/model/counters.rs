@@ -1,0 +1,130 @@
+//! The nine counters of a flow or a total, and their arithmetic.
+
+use observer_ebpf::abi;
+
+/// Cumulative counters of one flow or one total. Index 0 of each pair is egress, 1 ingress
+/// ([`abi::EGRESS`], [`abi::INGRESS`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// IP lengths of the skbs, bytes.
+    pub device_bytes: [u64; 2],
+    /// IP packets as they are on the wire, bytes.
+    pub wire_bytes: [u64; 2],
+    /// What the application sent or received, once, bytes.
+    pub payload_bytes: [u64; 2],
+    /// IP packets on the wire.
+    pub packets: [u64; 2],
+    /// Part of the egress wire bytes that TCP sent again, bytes.
+    pub retransmitted_wire_bytes: u64,
+}
+
+impl Counters {
+    /// Difference to an `earlier` reading, field by field. Saturates at 0: two readings of one flow may be taken by
+    /// two CPUs at once, and what one field lacks now is in the next reading.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        self.zip(earlier, u64::saturating_sub)
+    }
+
+    /// The higher of two readings, field by field: the counters only grow.
+    #[must_use]
+    pub fn highest(&self, other: &Self) -> Self {
+        self.zip(other, u64::max)
+    }
+
+    /// Sum, saturating: 2^64 bytes are out of any host's reach, and a wrong sum must not wrap to a small one.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        self.zip(other, u64::saturating_add)
+    }
+
+    /// Whether any field is below the same field of `earlier`.
+    #[must_use]
+    pub fn any_below(&self, earlier: &Self) -> bool {
+        self.fields()
+            .iter()
+            .zip(earlier.fields())
+            .any(|(now, before)| *now < before)
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn zip(&self, other: &Self, combine: impl Fn(u64, u64) -> u64) -> Self {
+        let pair = |a: [u64; 2], b: [u64; 2]| [combine(a[0], b[0]), combine(a[1], b[1])];
+        Self {
+            device_bytes: pair(self.device_bytes, other.device_bytes),
+            wire_bytes: pair(self.wire_bytes, other.wire_bytes),
+            payload_bytes: pair(self.payload_bytes, other.payload_bytes),
+            packets: pair(self.packets, other.packets),
+            retransmitted_wire_bytes: combine(
+                self.retransmitted_wire_bytes,
+                other.retransmitted_wire_bytes,
+            ),
+        }
+    }
+
+    fn fields(&self) -> [u64; 9] {
+        [
+            self.device_bytes[0],
+            self.device_bytes[1],
+            self.wire_bytes[0],
+            self.wire_bytes[1],
+            self.payload_bytes[0],
+            self.payload_bytes[1],
+            self.packets[0],
+            self.packets[1],
+            self.retransmitted_wire_bytes,
+        ]
+    }
+}
+
+impl From<abi::Counters> for Counters {
+    fn from(counters: abi::Counters) -> Self {
+        let abi::Counters {
+            device_bytes,
+            wire_bytes,
+            payload_bytes,
+            packets,
+            retransmitted_wire_bytes,
+        } = counters;
+        Self {
+            device_bytes,
+            wire_bytes,
+            payload_bytes,
+            packets,
+            retransmitted_wire_bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readings_taken_at_once_never_give_a_negative_difference() {
+        let before = Counters {
+            wire_bytes: [10, 5],
+            packets: [3, 0],
+            ..Counters::default()
+        };
+        let now = Counters {
+            wire_bytes: [12, 4],
+            packets: [3, 1],
+            ..Counters::default()
+        };
+        let difference = Counters {
+            wire_bytes: [2, 0],
+            packets: [0, 1],
+            ..Counters::default()
+        };
+        assert_eq!(now.since(&before), difference);
+        assert!(now.any_below(&before));
+        assert_eq!(before.plus(&difference), now.highest(&before));
+        assert!(!now.highest(&before).any_below(&now));
+    }
+}

@@ -1,0 +1,22 @@
+//! What the pipeline asks of its surroundings while it writes a record. The edges and the identify stage answer; the
+//! stages see this trait alone.
+
+use std::{net::IpAddr, sync::Arc};
+
+use super::{identity::Identity, kernel::UplinkIndex};
+
+/// Answers must not block: they are asked for once a record.
+pub trait Lookup {
+    /// Whose address a flow's remote is, given the tag set that the kernel found for it.
+    fn identity(&self, remote: Option<IpAddr>, tag: u32) -> Arc<Identity>;
+
+    /// What is known of a tag set alone: the kernel's totals have no address.
+    fn destination(&self, tag: u32) -> Arc<Identity>;
+
+    /// Name of an interface; `None` where the namespace is not the agent's to read.
+    fn device(&self, netns_inode: Option<u32>, ifindex: u32) -> Option<Arc<str>>;
+
+    /// Which uplink an interface is, if it is one. The network namespace is named by its cookie, as in the kernel's
+    /// map of uplinks.
+    fn uplink(&self, netns_cookie: Option<u64>, ifindex: u32) -> Option<UplinkIndex>;
+}

@@ -1,0 +1,217 @@
+//! The closed word lists of records and metrics. Each word is written here once.
+
+use serde::{Serialize, Serializer};
+
+/// An enum whose variants are words: `ALL`, `word()`, `from_word()` and serialisation as the word.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$variant_meta])* $variant,)+ }
+
+        impl $name {
+            /// Every variant, in the order of declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+            /// Every word, in the same order.
+            pub const WORDS: &[&str] = &[$($word,)+];
+
+            /// The word of records, labels and reports.
+            #[must_use]
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+
+            /// The variant a word stands for.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.word())
+            }
+        }
+    };
+}
+
+/// What stands in a label, and in the few record fields that are never null, where nothing is known.
+pub const UNKNOWN: &str = "unknown";
+
+words! {
+    /// Seen from the local socket.
+    Direction {
+        Egress = "egress",
+        Ingress = "ingress",
+    }
+}
+
+impl Direction {
+    /// Both, in the order of every `[_; 2]` that is kept by direction.
+    pub const BOTH: [Self; 2] = [Self::Egress, Self::Ingress];
+
+    /// This direction's half of a pair.
+    pub fn of<T>(self, [egress, ingress]: [T; 2]) -> T {
+        match self {
+            Self::Egress => egress,
+            Self::Ingress => ingress,
+        }
+    }
+}
+
+const _: () = assert!(observer_ebpf::abi::EGRESS == 0 && observer_ebpf::abi::INGRESS == 1);
+
+words! {
+    /// Which of the two byte counts a device's own counter is comparable with.
+    Measure {
+        /// A GSO or GRO bundle has its headers once.
+        Device = "device",
+        /// Every segment with headers of its own.
+        Wire = "wire",
+    }
+}
+
+words! {
+    /// Who opened the connection.
+    Initiator {
+        Local = "local",
+        Remote = "remote",
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// Why a record was written.
+    RecordKind {
+        /// The flow goes on, or may.
+        Interval = "interval",
+        /// The flow has an outcome. Bytes that follow give a further record of this kind.
+        Closed = "closed",
+    }
+}
+
+words! {
+    /// How a flow stands or how it ended.
+    Outcome {
+        Open = "open",
+        Closed = "closed",
+        /// Ended by a RST, sent or received.
+        Reset = "reset",
+        /// A connection attempt was answered by a RST.
+        Refused = "refused",
+        /// A connection attempt ended after its SYN had been sent again.
+        Timeout = "timeout",
+        /// A connection attempt ended otherwise: an ICMP error, no route. Inferred, not observed.
+        Unreachable = "unreachable",
+    }
+}
+
+words! {
+    /// Why bytes that were counted belong to no flow record.
+    RemainderReason {
+        /// SYN, SYN-ACK and last ACK, counted in a listening socket.
+        Handshake = "handshake",
+        /// Sent by a socket of the kernel's own.
+        ControlSocket = "control_socket",
+        /// Sent without a full socket: time-wait ACKs, kernel-made packets.
+        KernelSent = "kernel_sent",
+        /// Received on one interface and sent by another.
+        Forwarded = "forwarded",
+        /// The outer packet of a tunnel.
+        Encapsulation = "encapsulation",
+        /// Headers that fragmentation added behind the socket hook.
+        FragmentHeaders = "fragment_headers",
+        /// Raw, packet and other sockets that are neither TCP nor UDP.
+        Raw = "raw",
+        /// Sent from a sandbox whose sockets the host kernel does not see.
+        SandboxedRuntime = "sandboxed_runtime",
+        /// The kernel gave no socket storage.
+        StorageFailed = "storage_failed",
+        /// A bounded table of flows had no room.
+        TableFull = "table_full",
+        /// Counted by the kernel for a flow, in no record yet or never: the last report was lost.
+        Late = "late",
+        /// Received at the uplink, and no socket hook saw it.
+        NoSocket = "no_socket",
+        /// Frames that carry no IP.
+        NonIp = "non_ip",
+        /// Passed while a hook was missing.
+        NotAttached = "not_attached",
+        /// Negative: counted at the socket, then discarded by a queue or another program.
+        DroppedAfterHook = "dropped_after_hook",
+    }
+}
+
+words! {
+    /// IP transport protocols that flows have.
+    Protocol {
+        Tcp = "tcp",
+        Udp = "udp",
+    }
+}
+
+impl Protocol {
+    /// IANA protocol number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+
+    /// The protocol of an IANA number.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            6 => Some(Self::Tcp),
+            17 => Some(Self::Udp),
+            _ => None,
+        }
+    }
+}
+
+words! {
+    /// Where something is lost or refused; the label of `observer_events_lost_total`.
+    LossPlace {
+        /// An end of a flow did not fit into the kernel's ring.
+        EventRing = "event_ring",
+        /// The iterator's ring was full; the flow is read again in the next pass.
+        ReadRing = "read_ring",
+        /// The kernel gave no socket storage (packets).
+        Storage = "storage",
+        /// The kernel's table of UDP remotes was full (packets).
+        UdpTable = "udp_table",
+        /// The kernel had no slot left for a destination (lookups).
+        Slot = "slot",
+        /// A packet's headers could not be read (packets).
+        Headers = "headers",
+        /// The agent's flow table was full (hand-overs refused).
+        FlowTable = "flow_table",
+        /// A reading was behind one already taken (readings; nothing is lost by it).
+        StaleReading = "stale_reading",
+        /// A flow continued from an earlier output whose first records were missing (flows).
+        TailIncomplete = "tail_incomplete",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_unique_and_read_back() {
+        for reason in RemainderReason::ALL {
+            assert_eq!(RemainderReason::from_word(reason.word()), Some(*reason));
+        }
+        for outcome in Outcome::ALL {
+            assert_eq!(Outcome::from_word(outcome.word()), Some(*outcome));
+        }
+        assert_eq!(Outcome::from_word("Open"), None);
+        assert_eq!(
+            Protocol::from_number(Protocol::Udp.number()),
+            Some(Protocol::Udp)
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! Every field of the record, declared once: its description and where its value comes from stand in one row, so the
+//! manual, the columns and the written object cannot differ.
+
+use observer_ebpf::abi::{EGRESS, INGRESS};
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use super::{Field, FieldKind, FlowRecord, SCHEMA_VERSION};
+use crate::model::{
+    flow::{Endpoint, Owner},
+    names::{Initiator, Outcome, Protocol, RecordKind, UNKNOWN},
+};
+
+/// A field that no stage of this version fills in.
+const NOT_SEEN: Option<()> = None;
+
+/// One row a field: `name: kind "unit" required|nullable, since N, "meaning" [words] => value of |record|;`
+macro_rules! fields {
+    (|$record:ident| $($group:literal {$(
+        $name:ident: $kind:ident $unit:literal $null:ident, since $since:literal, $meaning:literal $([$words:expr])?
+            => $value:expr;
+    )+})+) => {
+        /// Every field, in the order in which a record writes them.
+        pub const FIELDS: &[Field] = &[$($(Field {
+            group: $group,
+            name: stringify!($name),
+            kind: FieldKind::$kind,
+            unit: $unit,
+            nullable: fields!(@nullable $null),
+            meaning: $meaning,
+            since: $since,
+            words: fields!(@words $($words)?),
+        },)+)+];
+
+        impl Serialize for FlowRecord {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let $record = self;
+                let mut object = serializer.serialize_struct("FlowRecord", FIELDS.len())?;
+                $($(object.serialize_field(stringify!($name), &$value)?;)+)+
+                object.end()
+            }
+        }
+    };
+    (@nullable required) => { false };
+    (@nullable nullable) => { true };
+    (@words) => { &[] };
+    (@words $words:expr) => { $words };
+}
+
+fields! { |r|
+    "identity of the record" {
+        schema_version: Unsigned "" required, since 1, "Version of this list of fields." => SCHEMA_VERSION;
+        flow_id: Text "" required, since 1,
+            "Names the flow: 32 hexadecimal digits, made from boot id, socket cookie, start and, for further remotes of a UDP socket, both endpoints. The same over restarts of the agent." => r.flow_id;
+        sequence: Unsigned "" required, since 1, "1 for the flow's first record, one more for each that follows; a missing number is a missing record." => r.sequence;
+        record: Text "" required, since 1,
+            "`closed` where the flow has an outcome other than `open`. Bytes that are counted later give a further `closed` record." [RecordKind::WORDS] => r.kind;
+        interval_start: Time "" required, since 1, "Bytes of this record were counted from here on. At a flow's first record its start; never before the end of its previous record." => r.interval_start;
+        interval_end: Time "" required, since 1, "When the counters were read." => r.interval_end;
+        start_time: Time "" nullable, since 1, "First call or packet of the flow that the agent saw." => r.start;
+        host: Text "" required, since 1, "Name of the host." => r.context.host;
+        boot_id: Text "" required, since 1, "The kernel's id of this boot." => r.context.boot_id;
+        cluster: Text "" nullable, since 1, "Name of the cluster, as configured." => r.context.cluster;
+        agent_version: Text "" required, since 1, "Version of the agent that wrote the record." => r.context.agent_version;
+        catalog_version: Text "" nullable, since 1, "Version of the address and name catalogue in use." => r.context.catalog_version;
+        price_version: Text "" nullable, since 1, "Version of the price book in use." => r.context.price_version;
+        rules_version: Text "" nullable, since 1, "Version of the contracts in use." => r.context.rules_version;
+        config_version: Text "" nullable, since 1, "Version of the configuration in use." => r.context.config_version;
+    }
+    "socket" {
+        protocol: Text "" required, since 1, "Transport protocol." [Protocol::WORDS] => r.totals.protocol;
+        ip_version: Unsigned "" nullable, since 1, "4 or 6: of the packets, not of the socket." => r.totals.ip_version;
+        local_address: Address "" nullable, since 1, "Address of the local socket, before any source translation." => address(r.totals.local);
+        local_port: Unsigned "" nullable, since 1, "Port of the local socket." => port(r.totals.local);
+        remote_address: Address "" nullable, since 1, "Address the socket talks to, before any destination translation." => address(r.totals.remote);
+        remote_port: Unsigned "" nullable, since 1, "Port the socket talks to." => port(r.totals.remote);
+        translated_address: Address "" nullable, since 1, "Remote address after destination translation." => NOT_SEEN;
+        translated_port: Unsigned "" nullable, since 1, "Remote port after destination translation." => NOT_SEEN;
+        initiator: Text "" required, since 1, "Who opened the connection." [Initiator::WORDS] => r.totals.initiator;
+        outcome: Text "" required, since 1,
+            "How the flow stands. `refused`: a connection attempt answered by a RST. `timeout` and `unreachable` are inferred: the attempt ended without one, after or before the SYN was sent again. `reset`: a RST ended it." [Outcome::WORDS] => r.outcome;
+        netns: Unsigned "" nullable, since 1, "Inode number of the socket's network namespace." => r.totals.netns_inode;
+        device: Text "" nullable, since 1, "Interface that the last packet passed, the last sent one where there was one." => r.device;
+    }
+    "counters of this interval" {
+        wire_bytes_egress: Unsigned "bytes" required, since 1, "Sent IP packets as they are on the wire: headers of every segment, retransmissions included, link-layer header not." => r.counters.wire_bytes[EGRESS];
+        wire_bytes_ingress: Unsigned "bytes" required, since 1, "Received IP packets, the same way." => r.counters.wire_bytes[INGRESS];
+        device_bytes_egress: Unsigned "bytes" required, since 1, "Sent, as handed to the device: a bundle of segments has its headers once." => r.counters.device_bytes[EGRESS];
+        device_bytes_ingress: Unsigned "bytes" required, since 1, "Received, as handed over by the device." => r.counters.device_bytes[INGRESS];
+        payload_bytes_egress: Unsigned "bytes" required, since 1, "What the application sent, once." => r.counters.payload_bytes[EGRESS];
+        payload_bytes_ingress: Unsigned "bytes" required, since 1, "What the application was sent, once." => r.counters.payload_bytes[INGRESS];
+        packets_egress: Unsigned "packets" required, since 1, "IP packets sent, each segment of a bundle counted." => r.counters.packets[EGRESS];
+        packets_ingress: Unsigned "packets" required, since 1, "IP packets received, each segment of a bundle counted." => r.counters.packets[INGRESS];
+        retransmitted_wire_bytes: Unsigned "bytes" required, since 1, "Part of `wire_bytes_egress` that TCP sent again." => r.counters.retransmitted_wire_bytes;
+    }
+    "totals since the flow's start" {
+        wire_bytes_egress_since_start: Unsigned "bytes" required, since 1, "Sum of `wire_bytes_egress` over the flow's records up to this one." => r.totals.counters.wire_bytes[EGRESS];
+        wire_bytes_ingress_since_start: Unsigned "bytes" required, since 1, "Sum of `wire_bytes_ingress` over the flow's records up to this one." => r.totals.counters.wire_bytes[INGRESS];
+    }
+    "timing" {
+        connect_us: Unsigned "microseconds" nullable, since 1, "From the connect call to the established connection." => r.totals.timing.connect_us;
+        rtt_us: Unsigned "microseconds" nullable, since 1, "The kernel's smoothed round-trip time." => r.totals.timing.rtt_us;
+        min_rtt_us: Unsigned "microseconds" nullable, since 1, "The kernel's lowest round-trip time." => r.totals.timing.min_rtt_us;
+        first_byte_us: Unsigned "microseconds" nullable, since 1, "From the last byte of a request to the first of its answer, the latest such pair." => r.totals.timing.first_byte_us;
+        last_byte_us: Unsigned "microseconds" nullable, since 1, "From the last byte of a request to the last of its answer." => NOT_SEEN;
+        chunk_gap_us: Unsigned "microseconds" nullable, since 1, "Longest pause inside an answer." => NOT_SEEN;
+        requests: Unsigned "requests" nullable, since 1, "Requests seen in this interval." => NOT_SEEN;
+    }
+    "who" {
+        pid: Unsigned "" nullable, since 1, "Process that made the call that started the flow, in the agent's pid namespace." => r.totals.owner.map(|owner| owner.pid);
+        comm: Text "" nullable, since 1, "That task's name; bytes that are not UTF-8 become U+FFFD." => r.totals.owner.as_ref().map(comm);
+        executable: Text "" nullable, since 1, "Path of its executable." => NOT_SEEN;
+        uid: Unsigned "" nullable, since 1, "User that made the call." => r.totals.owner.map(|owner| owner.uid);
+        cgroup_id: Unsigned "" nullable, since 1, "cgroup v2 id of the socket: it decides the workload." => r.totals.cgroup_id;
+        container_id: Text "" nullable, since 1, "Container of that cgroup." => NOT_SEEN;
+        systemd_unit: Text "" nullable, since 1, "systemd unit of that cgroup." => NOT_SEEN;
+        namespace: Text "" nullable, since 1, "Kubernetes namespace." => NOT_SEEN;
+        workload_kind: Text "" nullable, since 1, "Kind of the owning object." => NOT_SEEN;
+        workload: Text "" nullable, since 1, "Name of the owning object, else container, else unit, else executable." => NOT_SEEN;
+        pod: Text "" nullable, since 1, "Kubernetes pod." => NOT_SEEN;
+        workload_labels: TextMap "" nullable, since 1, "Labels of the workload that the operator chose." => NOT_SEEN;
+    }
+    "source place" {
+        source_cloud: Text "" nullable, since 1, "Cloud this host stands in." => r.context.source.cloud;
+        source_account: Text "" nullable, since 1, "Its account, subscription or project." => r.context.source.account;
+        source_region: Text "" nullable, since 1, "Its region." => r.context.source.region;
+        source_zone: Text "" nullable, since 1, "Its zone." => r.context.source.zone;
+        source_instance: Text "" nullable, since 1, "Its instance id." => r.context.source.instance;
+    }
+    "where to" {
+        server_name: Text "" nullable, since 1, "Name the client asked for." => NOT_SEEN;
+        provider: Text "" nullable, since 1, "Who sells the service." => r.identity.provider;
+        vendor: Text "" nullable, since 1, "Whose model or product answers." => r.identity.vendor;
+        cloud: Text "" nullable, since 1, "Whose network the remote address belongs to." => r.identity.cloud;
+        region: Text "" nullable, since 1, "The provider's own region name." => r.identity.region;
+        geography: Text "" nullable, since 1, "Continent or country, where that is all there is." => r.identity.geography;
+        service: Text "" nullable, since 1, "Service of the provider." => r.identity.service;
+        api_family: Text "" nullable, since 1, "Dialect spoken." => NOT_SEEN;
+        api_state: Text "" required, since 1, "Whether the provider keeps state." => UNKNOWN;
+        method: Text "" nullable, since 1, "Request method." => NOT_SEEN;
+        route: Text "" nullable, since 1, "Matched route template; never the path." => NOT_SEEN;
+        model: Text "" nullable, since 1, "Model id." => NOT_SEEN;
+        residency_flags: TextList "" nullable, since 1, "What the request says of where it may be processed." => NOT_SEEN;
+        front: Text "" nullable, since 1, "CDN or proxy before the service; the hosting cloud then cannot be seen." => r.identity.front;
+        path_kind: Text "" required, since 1, "Path the bytes took." => UNKNOWN;
+        path_elements: TextList "" nullable, since 1, "Gateways on the path, as the operator declared them." => NOT_SEEN;
+        blind_reason: Text "" nullable, since 1, "Why the service could not be seen." => NOT_SEEN;
+        basis: Text "" nullable, since 1, "Evidence the identity rests on." => r.identity.basis;
+        confidence: Text "" nullable, since 1, "How sure it is." => r.identity.confidence;
+        evidence: Text "" nullable, since 1, "The evidence itself." => r.identity.evidence;
+    }
+    "cost" {
+        cost_estimate: Decimal "currency" nullable, since 1, "Estimated egress cost of this interval." => NOT_SEEN;
+        currency: Text "" nullable, since 1, "ISO 4217 code." => NOT_SEEN;
+        cost_assumption: Text "" nullable, since 1, "What the estimate assumes." => NOT_SEEN;
+        cost_components: ObjectList "" nullable, since 1, "Each rate with its status, source and date." => NOT_SEEN;
+    }
+    "verdicts" {
+        verdicts: ObjectList "" nullable, since 1, "Per contract and rule: verdict and reason." => NOT_SEEN;
+    }
+}
+
+fn address(endpoint: Option<Endpoint>) -> Option<std::net::IpAddr> {
+    endpoint.map(|endpoint| endpoint.address)
+}
+
+fn port(endpoint: Option<Endpoint>) -> Option<u16> {
+    endpoint.map(|endpoint| endpoint.port)
+}
+
+fn comm(owner: &Owner) -> std::borrow::Cow<'_, str> {
+    owner.comm.to_text()
+}

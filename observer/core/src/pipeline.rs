@@ -1,0 +1,317 @@
+//! The order of the stages: readings of one tick become records, a snapshot and accounts. The only file that knows
+//! more than one stage; reads no clock and writes nothing.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    aggregate::{
+        Balance, BalanceState, Credit, CreditState, Readings, Snapshot, Totals, UplinkReading,
+    },
+    attribute::{Applied, Batch, Change, FLOWS_MAX, FlowTable, Interval, Tails},
+    model::{
+        flow::{FlowTotals, RemoteKey},
+        kernel::{Losses, SlotTotals, UplinkIndex},
+        lookup::Lookup,
+        names::LossPlace,
+        record::{FlowRecord, RecordContext},
+        time::{Moment, UnixUs},
+    },
+};
+
+/// What one agent knows of its flows, from tick to tick.
+#[derive(Debug)]
+pub struct Pipeline {
+    context: Arc<RecordContext>,
+    table: FlowTable,
+    credit: Credit,
+    balance: Balance,
+    totals: Totals,
+    tick: u32,
+    /// Every flow that had changed before was handed over by then.
+    read_until: UnixUs,
+    read_ring_losses: u64,
+}
+
+/// What the pipeline must know once.
+#[derive(Clone, Debug)]
+pub struct PipelineConfig {
+    pub context: Arc<RecordContext>,
+    /// The agent's start, or any earlier moment from which on it was told of every flow.
+    pub started: Moment,
+    /// Flows followed at the same time; [`FLOWS_MAX`] unless memory is short.
+    pub flows_max: usize,
+}
+
+impl PipelineConfig {
+    /// The default limits.
+    #[must_use]
+    pub const fn new(context: Arc<RecordContext>, started: Moment) -> Self {
+        Self {
+            context,
+            started,
+            flows_max: FLOWS_MAX,
+        }
+    }
+}
+
+/// What has to outlive the agent where the kernel's maps do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PipelineState {
+    pub credit: CreditState,
+    pub uplinks: Vec<BalanceState>,
+}
+
+/// The kernel's side of one tick. All counters are cumulative. Readings of slots and uplinks belong as close together
+/// as can be, before those of the flows: what passes in between wavers in `late` and in the balance.
+#[derive(Debug)]
+pub struct TickInput<F, R, E> {
+    /// Sockets that changed since they were last handed over.
+    pub flows: F,
+    /// All entries of the table of UDP remotes; `None` where it was not read to its end.
+    pub remotes: Option<R>,
+    /// End-of-flow events since the last tick or [`Pipeline::events`].
+    pub events: E,
+    pub slots: Vec<SlotTotals>,
+    pub uplinks: Vec<UplinkReading>,
+    pub losses: Losses,
+}
+
+/// What one tick came to, besides its records.
+#[derive(Clone, Debug)]
+pub struct TickOutput {
+    /// Contains the accounts of all uplinks.
+    pub snapshot: Snapshot,
+    /// Entries that the kernel's table of UDP remotes can be cleared of. A last reading taken while clearing belongs
+    /// into [`Pipeline::events`].
+    pub remotes_ended: Vec<RemoteKey>,
+}
+
+impl Pipeline {
+    /// A pipeline for maps that were just made.
+    #[must_use]
+    pub fn new(config: PipelineConfig) -> Self {
+        let PipelineConfig {
+            context,
+            started,
+            flows_max,
+        } = config;
+        let boot_unix_ns = i64::try_from(started.monotonic_ns).map_or(0, |monotonic_ns| {
+            started.unix_ns.saturating_sub(monotonic_ns)
+        });
+        Self {
+            table: FlowTable::new(&context.boot_id, boot_unix_ns, flows_max),
+            context,
+            credit: Credit::default(),
+            balance: Balance::default(),
+            totals: Totals::default(),
+            tick: 0,
+            read_until: UnixUs::from_ns(started.unix_ns),
+            read_ring_losses: 0,
+        }
+    }
+
+    /// A pipeline for maps that an earlier agent filled, which wrote the output that `tails` were read from and left
+    /// `state`. Bytes recorded after the state was kept ([`RecordTail::uncredited`](crate::attribute::RecordTail))
+    /// are credited to `uplink` of their device, without a tag set: the output does not tell it.
+    #[must_use]
+    pub fn resume(
+        config: PipelineConfig,
+        state: &PipelineState,
+        tails: Tails,
+        uplink: impl Fn(&str) -> Option<UplinkIndex>,
+    ) -> Self {
+        let mut pipeline = Self::new(config);
+        pipeline.credit = Credit::resume(&state.credit);
+        pipeline.balance = Balance::resume(&state.uplinks);
+        for (_, tail) in tails.iter() {
+            let uplink = tail.device.as_deref().and_then(&uplink);
+            let tag = observer_ebpf::abi::TAG_NONE;
+            pipeline.credit.record([uplink; 2], tag, &tail.uncredited);
+        }
+        pipeline.table.resume(tails);
+        pipeline
+    }
+
+    /// What [`Pipeline::resume`] needs; keep it when the records up to now are written.
+    #[must_use]
+    pub fn state(&self) -> PipelineState {
+        PipelineState {
+            credit: self.credit.state(),
+            uplinks: self.balance.states(),
+        }
+    }
+
+    /// Says what is the same in all records from now on.
+    pub fn set_context(&mut self, context: Arc<RecordContext>) {
+        self.context = context;
+    }
+
+    /// Takes in one tick. Each record is given to `write` once.
+    pub fn tick(
+        &mut self,
+        input: TickInput<
+            impl IntoIterator<Item = FlowTotals>,
+            impl IntoIterator<Item = FlowTotals>,
+            impl IntoIterator<Item = FlowTotals>,
+        >,
+        now: Moment,
+        lookup: &impl Lookup,
+        mut write: impl FnMut(&FlowRecord),
+    ) -> TickOutput {
+        self.tick = self.tick.saturating_add(1);
+        let interval = self.interval(now);
+        let remotes_read = input.remotes.is_some();
+        let mut events = Batch::new(input.events);
+        for flow in input.flows {
+            self.apply(&events.complete(flow), &interval, lookup, &mut write);
+        }
+        // Before the remotes: they end with their sockets.
+        let rest = events.rest();
+        for flow in rest.chain(input.remotes.into_iter().flatten()) {
+            self.apply(&flow, &interval, lookup, &mut write);
+        }
+        let remotes_ended = self.table.remotes_ended().copied().collect();
+        self.table.end_tick(self.tick, remotes_read);
+        let snapshot = self.snapshot(&input.slots, &input.uplinks, &input.losses, lookup);
+        self.advance_read_until(&input.losses, interval.end);
+        TickOutput {
+            snapshot,
+            remotes_ended,
+        }
+    }
+
+    /// Takes in end-of-flow events between ticks, so that their ring does not overflow. Each record is given to
+    /// `write` once.
+    pub fn events(
+        &mut self,
+        events: impl IntoIterator<Item = FlowTotals>,
+        now: Moment,
+        lookup: &impl Lookup,
+        mut write: impl FnMut(&FlowRecord),
+    ) {
+        let interval = Interval {
+            tick: self.tick.max(1),
+            ..self.interval(now)
+        };
+        for flow in Batch::new(events).rest() {
+            self.apply(&flow, &interval, lookup, &mut write);
+        }
+    }
+
+    fn interval(&self, now: Moment) -> Interval {
+        Interval {
+            start: self.read_until,
+            end: UnixUs::from_ns(now.unix_ns),
+            tick: self.tick,
+        }
+    }
+
+    fn apply(
+        &mut self,
+        flow: &FlowTotals,
+        interval: &Interval,
+        lookup: &impl Lookup,
+        write: &mut impl FnMut(&FlowRecord),
+    ) {
+        match self.table.apply(flow, interval) {
+            Applied::Changed(change) => {
+                self.credit
+                    .record(uplinks(flow, lookup), flow.tag, &change.counters);
+                if change.ends {
+                    self.totals.flow_ended(flow.tag, change.outcome);
+                }
+                write(&self.record(flow, change, interval, lookup));
+            }
+            Applied::Unchanged => {}
+            Applied::Refused => {
+                self.credit
+                    .refuse(uplinks(flow, lookup), flow.tag, &flow.counters);
+            }
+        }
+    }
+
+    fn record(
+        &self,
+        flow: &FlowTotals,
+        change: Change,
+        interval: &Interval,
+        lookup: &impl Lookup,
+    ) -> FlowRecord {
+        let ifindex = flow.ifindex.into_iter().find(|ifindex| *ifindex != 0);
+        FlowRecord {
+            context: Arc::clone(&self.context),
+            flow_id: change.flow_id,
+            sequence: change.sequence,
+            kind: change.kind,
+            outcome: change.outcome,
+            interval_start: change.interval_start,
+            interval_end: interval.end,
+            start: self.table.start(flow),
+            counters: change.counters,
+            totals: FlowTotals {
+                counters: change.totals,
+                ..*flow
+            },
+            device: ifindex.and_then(|ifindex| lookup.device(flow.netns_inode, ifindex)),
+            identity: lookup.identity(flow.remote.map(|remote| remote.address), flow.tag),
+        }
+    }
+
+    fn snapshot(
+        &mut self,
+        slots: &[SlotTotals],
+        uplinks: &[UplinkReading],
+        losses: &Losses,
+        lookup: &impl Lookup,
+    ) -> Snapshot {
+        for uplink in uplinks {
+            self.balance.advance(uplink, slots);
+        }
+        let unrecorded = self.credit.unrecorded(slots);
+        let counts = self.table.counts();
+        let mut losses = losses.clone();
+        losses.extend([
+            (LossPlace::FlowTable, counts.refused),
+            (LossPlace::StaleReading, counts.stale),
+            (LossPlace::TailIncomplete, counts.tails_incomplete),
+        ]);
+        let readings = Readings {
+            slots,
+            uplinks,
+            unrecorded: &unrecorded,
+            balance: &self.balance,
+            losses,
+        };
+        self.totals
+            .snapshot(readings, |tag| lookup.destination(tag))
+    }
+
+    /// Where the iterator's ring was full, some flows were not handed over, and what they give next reaches back.
+    fn advance_read_until(&mut self, losses: &Losses, end: UnixUs) {
+        let lost = losses
+            .get(&LossPlace::ReadRing)
+            .copied()
+            .unwrap_or_default();
+        if lost == self.read_ring_losses {
+            self.read_until = end;
+        }
+        self.read_ring_losses = lost;
+    }
+}
+
+fn uplinks(flow: &FlowTotals, lookup: &impl Lookup) -> [Option<UplinkIndex>; 2] {
+    let uplink = |ifindex| lookup.uplink(flow.netns_cookie, ifindex);
+    let [egress, ingress] = flow.ifindex;
+    let sent = uplink(egress);
+    // One look-up for the many flows that have one interface.
+    [
+        sent,
+        if ingress == egress {
+            sent
+        } else {
+            uplink(ingress)
+        },
+    ]
+}
