@@ -1,1 +1,6 @@
 //! Pure stages.
+
+#![forbid(unsafe_code)]
+
+pub mod identify;
+pub mod model;

@@ -1,0 +1,3 @@
+//! The types that pass between the stages: values and their words, no behaviour of any one stage.
+
+pub mod identity;
