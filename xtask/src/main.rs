@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod catalog;
 mod ci;
 mod lint;
 mod setup;
@@ -36,6 +37,8 @@ enum Verb {
     Lint,
     /// Check the repository itself: rooms, headers, sizes, names
     Tidy,
+    /// Build the address table that the product embeds
+    Catalog(catalog::CatalogArgs),
     /// What continuous integration runs: test, then lint
     Ci,
 }
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::run(&args),
         Verb::Lint => Ok(lint::run()),
         Verb::Tidy => Ok(tidy::run()),
+        Verb::Catalog(args) => catalog::run(args).map(|()| ExitCode::SUCCESS),
         Verb::Ci => ci::run(),
     };
     match outcome {

@@ -4,7 +4,7 @@
 mod totals;
 mod wire;
 
-pub use totals::{flow, losses, slot, udp_flow, uplink_totals};
+pub use totals::{flow, losses, remote_key, slot, udp_flow};
 
 /// Why bytes from the kernel were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

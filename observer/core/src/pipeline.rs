@@ -254,7 +254,8 @@ impl Pipeline {
                 counters: change.totals,
                 ..*flow
             },
-            device: ifindex.and_then(|ifindex| lookup.device(flow.netns_inode, ifindex)),
+            device: ifindex
+                .and_then(|ifindex| lookup.device(flow.netns_cookie, flow.netns_inode, ifindex)),
             identity: lookup.identity(flow.remote.map(|remote| remote.address), flow.tag),
         }
     }
@@ -302,7 +303,7 @@ impl Pipeline {
 }
 
 fn uplinks(flow: &FlowTotals, lookup: &impl Lookup) -> [Option<UplinkIndex>; 2] {
-    let uplink = |ifindex| lookup.uplink(flow.netns_cookie, ifindex);
+    let uplink = |ifindex| lookup.uplink(flow.netns_cookie, flow.netns_inode, ifindex);
     let [egress, ingress] = flow.ifindex;
     let sent = uplink(egress);
     // One look-up for the many flows that have one interface.

@@ -101,7 +101,7 @@ type RemainderKey = (
     Option<UplinkIndex>,
     Direction,
     RemainderReason,
-    Option<Arc<str>>,
+    Option<Word>,
 );
 
 /// What a snapshot is made of.

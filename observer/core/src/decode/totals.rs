@@ -1,6 +1,9 @@
 //! What each map value and ring record means: sentinels become `None`, mapped addresses IPv4, numbers words.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    mem::offset_of,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use observer_ebpf::abi::{self, flag};
 
@@ -8,7 +11,7 @@ use super::{DecodeError, wire::whole};
 use crate::model::{
     counters::Counters,
     flow::{Comm, Endpoint, FlowFlags, FlowKey, FlowTotals, Owner, RemoteKey, Timing},
-    kernel::{Losses, SlotTotals, UplinkIndex, UplinkTotals, home_from_number},
+    kernel::{Losses, SlotTotals, UplinkIndex, home_from_number},
     names::{Initiator, LossPlace, Protocol},
 };
 
@@ -88,37 +91,44 @@ pub fn udp_flow(key: &[u8], value: &[u8]) -> Result<FlowTotals, DecodeError> {
     })
 }
 
-/// One slot: its key, and its counters summed over the CPUs' values.
+/// One slot: its key, and its counters summed over the CPUs.
 ///
 /// # Errors
-/// Another size than [`abi::SlotKey`] or [`abi::Counters`], an unknown home.
-pub fn slot<'a>(
-    key: &[u8],
-    values: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<SlotTotals, DecodeError> {
+/// Another size than [`abi::SlotKey`], an unknown home.
+pub fn slot(key: &[u8], counters: &abi::Counters) -> Result<SlotTotals, DecodeError> {
     let key: abi::SlotKey = whole("slot_key", key)?;
     let home = home_from_number(key.home).ok_or(DecodeError::Number {
         what: "home",
         number: key.home.into(),
     })?;
-    let mut counters = Counters::default();
-    for value in values {
-        counters = counters.plus(&whole::<abi::Counters>("counters", value)?.into());
-    }
     Ok(SlotTotals {
         uplink: key.uplink.checked_sub(1).map(UplinkIndex),
         home,
         tag: key.tag,
-        counters,
+        counters: (*counters).into(),
     })
 }
 
-/// One uplink's row.
-///
-/// # Errors
-/// Another size than [`abi::UplinkTotals`].
-pub fn uplink_totals(value: &[u8]) -> Result<UplinkTotals, DecodeError> {
-    Ok(whole::<abi::UplinkTotals>("uplink_totals", value)?.into())
+/// Key bytes of a remote in the kernel's table of UDP remotes.
+#[must_use]
+pub fn remote_key(key: &RemoteKey) -> [u8; size_of::<abi::UdpKey>()] {
+    let key = abi::UdpKey::from(key);
+    let mut bytes = [0; size_of::<abi::UdpKey>()];
+    let mut put = |offset: usize, field: &[u8]| {
+        bytes[offset..offset + field.len()].copy_from_slice(field);
+    };
+    put(offset_of!(abi::UdpKey, cookie), &key.cookie.to_ne_bytes());
+    put(offset_of!(abi::UdpKey, local_address), &key.local_address);
+    put(offset_of!(abi::UdpKey, remote_address), &key.remote_address);
+    put(
+        offset_of!(abi::UdpKey, local_port),
+        &key.local_port.to_ne_bytes(),
+    );
+    put(
+        offset_of!(abi::UdpKey, remote_port),
+        &key.remote_port.to_ne_bytes(),
+    );
+    bytes
 }
 
 /// The kernel's loss counters, in the order of [`abi::Lost`].
@@ -255,7 +265,10 @@ mod tests {
             })),
             number("initiator", 9)
         );
-        let home = slot(&bytes_of!(SlotKey { home: [200] }), []);
+        let home = slot(
+            &bytes_of!(SlotKey { home: [200] }),
+            &abi::Counters::default(),
+        );
         assert_eq!(
             home,
             Err(DecodeError::Number {
@@ -285,6 +298,7 @@ mod tests {
             abi::UdpKey::from(&remote),
             whole::<abi::UdpKey>("udp_key", &key).unwrap()
         );
+        assert_eq!(remote_key(&remote)[..], key[..]);
         assert_eq!(
             (totals.ip_version, totals.remote),
             (Some(6), Some(remote.remote))
@@ -292,22 +306,24 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_sums_the_cpus() {
+    fn a_slot_has_the_wire_bytes_of_its_bundles() {
         let key = bytes_of!(SlotKey {
             uplink: 2_u16.to_ne_bytes(),
             home: [9],
             tag: 4_u32.to_ne_bytes()
         });
-        let cpu = bytes_of!(Counters {
-            retransmitted_wire_bytes: 21_u64.to_ne_bytes()
-        });
-        let totals = slot(&key, [cpu.as_slice(), cpu.as_slice()]).unwrap();
+        let counters = abi::Counters {
+            device_bytes: [100, 7],
+            bundled_bytes: [40, 0],
+            ..abi::Counters::default()
+        };
+        let totals = slot(&key, &counters).unwrap();
         assert_eq!(
             (totals.uplink, totals.home, totals.tag),
             (Some(UplinkIndex(1)), abi::Home::Raw, 4)
         );
-        assert_eq!(totals.counters.retransmitted_wire_bytes, 42);
-        assert!(slot(&key, [&cpu[1..]]).is_err());
+        assert_eq!(totals.counters.wire_bytes, [140, 7]);
+        assert!(slot(&key[1..], &counters).is_err());
     }
 
     #[test]

@@ -63,7 +63,7 @@ macro_rules! wire_structs {
 }
 
 wire_structs! {
-    Counters { device_bytes, wire_bytes, payload_bytes, packets, retransmitted_wire_bytes }
+    Counters { device_bytes, bundled_bytes, payload_bytes, packets, retransmitted_wire_bytes }
     Flow {
         counters, cookie, netns_cookie, cgroup_id, start_ns, request_ns, reported_bytes, received_base, local_address,
         remote_address, local_port, remote_port, protocol, ip_version, initiator, ready, comm, pid, uid, ifindex, slot,
@@ -73,10 +73,9 @@ wire_structs! {
     UdpKey { cookie, local_address, remote_address, local_port, remote_port, _pad }
     UdpFlow {
         counters, netns_cookie, cgroup_id, start_ns, comm, pid, uid, ifindex, slot, tag, netns_inode, initiator,
-        ip_version, _pad,
+        ip_version, ready, _pad,
     }
     SlotKey { uplink, home, _pad, tag }
-    UplinkTotals { device_bytes, wire_bytes, frames, hooked_device_bytes, hooked_wire_bytes }
 }
 
 #[cfg(test)]

@@ -84,19 +84,12 @@ impl Counters {
 
 impl From<abi::Counters> for Counters {
     fn from(counters: abi::Counters) -> Self {
-        let abi::Counters {
-            device_bytes,
-            wire_bytes,
-            payload_bytes,
-            packets,
-            retransmitted_wire_bytes,
-        } = counters;
         Self {
-            device_bytes,
-            wire_bytes,
-            payload_bytes,
-            packets,
-            retransmitted_wire_bytes,
+            device_bytes: counters.device_bytes,
+            wire_bytes: counters.wire_bytes(),
+            payload_bytes: counters.payload_bytes,
+            packets: counters.packets,
+            retransmitted_wire_bytes: counters.retransmitted_wire_bytes,
         }
     }
 }

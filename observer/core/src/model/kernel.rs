@@ -38,17 +38,22 @@ impl From<abi::UplinkTotals> for UplinkTotals {
     fn from(totals: abi::UplinkTotals) -> Self {
         let abi::UplinkTotals {
             device_bytes,
-            wire_bytes,
+            bundled_bytes,
             frames,
             hooked_device_bytes,
-            hooked_wire_bytes,
+            hooked_bundled_bytes,
         } = totals;
+        let [egress, ingress] = device_bytes;
+        let [egress_bundled, ingress_bundled] = bundled_bytes;
         Self {
             device_bytes,
-            wire_bytes,
+            wire_bytes: [
+                egress.wrapping_add(egress_bundled),
+                ingress.wrapping_add(ingress_bundled),
+            ],
             frames,
             hooked_device_bytes,
-            hooked_wire_bytes,
+            hooked_wire_bytes: hooked_device_bytes.wrapping_add(hooked_bundled_bytes),
         }
     }
 }

@@ -13,10 +13,20 @@ pub trait Lookup {
     /// What is known of a tag set alone: the kernel's totals have no address.
     fn destination(&self, tag: u32) -> Arc<Identity>;
 
-    /// Name of an interface; `None` where the namespace is not the agent's to read.
-    fn device(&self, netns_inode: Option<u32>, ifindex: u32) -> Option<Arc<str>>;
+    /// Name of an interface; `None` where it is not one that the agent watches. Kernels before 6.15 know the namespace's
+    /// cookie of new sockets only, and its inode number of those that the iterator has visited.
+    fn device(
+        &self,
+        netns_cookie: Option<u64>,
+        netns_inode: Option<u32>,
+        ifindex: u32,
+    ) -> Option<Arc<str>>;
 
-    /// Which uplink an interface is, if it is one. The network namespace is named by its cookie, as in the kernel's
-    /// map of uplinks.
-    fn uplink(&self, netns_cookie: Option<u64>, ifindex: u32) -> Option<UplinkIndex>;
+    /// Which uplink an interface is, if it is one.
+    fn uplink(
+        &self,
+        netns_cookie: Option<u64>,
+        netns_inode: Option<u32>,
+        ifindex: u32,
+    ) -> Option<UplinkIndex>;
 }

@@ -1,0 +1,142 @@
+//! Makes [`Contents`] out of rows in any order: the same rows give the same contents, byte for byte. Refuses to know
+//! where rows come from or what their words mean.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    contents::{Contents, Source, TagKind, TagRow},
+    prefix::Prefix,
+};
+
+/// One claim as a feed gives it, in the product's words. An empty word is none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// Index into the sources handed over with the rows.
+    pub source: u32,
+    pub kind: TagKind,
+    pub cloud: String,
+    pub front: String,
+    pub provider: String,
+    pub region: String,
+    pub geography: String,
+    pub service: String,
+    pub network: String,
+}
+
+impl Claim {
+    /// A claim that says nothing yet.
+    #[must_use]
+    pub fn new(source: u32, kind: TagKind) -> Self {
+        Self {
+            source,
+            kind,
+            cloud: String::new(),
+            front: String::new(),
+            provider: String::new(),
+            region: String::new(),
+            geography: String::new(),
+            service: String::new(),
+            network: String::new(),
+        }
+    }
+
+    fn words(&self) -> [&str; 7] {
+        [
+            &self.cloud,
+            &self.front,
+            &self.provider,
+            &self.region,
+            &self.geography,
+            &self.service,
+            &self.network,
+        ]
+    }
+}
+
+/// Counts the rows of each source, drops repeated ones, numbers words, claims and sets in the order of their content.
+#[must_use]
+pub fn collect(date: &str, mut sources: Vec<Source>, rows: Vec<(Prefix, Claim)>) -> Contents {
+    for (_, claim) in &rows {
+        if let Some(source) = sources.get_mut(claim.source as usize) {
+            source.rows = source.rows.saturating_add(1);
+        }
+    }
+    let words: BTreeSet<&str> = rows
+        .iter()
+        .flat_map(|(_, claim)| claim.words())
+        .filter(|w| !w.is_empty())
+        .collect();
+    let word_index = numbers(&words, 1);
+    let claims: BTreeSet<&Claim> = rows.iter().map(|(_, claim)| claim).collect();
+    let tag_index = numbers(&claims, 0);
+    let mut own: BTreeMap<Prefix, BTreeSet<u32>> = BTreeMap::new();
+    for (prefix, claim) in &rows {
+        own.entry(*prefix).or_default().insert(tag_index[claim]);
+    }
+    let sets: BTreeSet<&BTreeSet<u32>> = own.values().collect();
+    let set_index = numbers(&sets, 0);
+    Contents {
+        date: date.into(),
+        sources,
+        tags: claims
+            .iter()
+            .map(|claim| {
+                let words = claim
+                    .words()
+                    .map(|word| word_index.get(word).copied().unwrap_or(0));
+                TagRow::from_words(claim.source, claim.kind, words)
+            })
+            .collect(),
+        words: words.iter().map(|word| (*word).to_owned()).collect(),
+        sets: sets
+            .iter()
+            .map(|set| set.iter().copied().collect())
+            .collect(),
+        prefixes: own
+            .iter()
+            .map(|(prefix, set)| (*prefix, set_index[set]))
+            .collect(),
+    }
+}
+
+fn numbers<T: Ord + Copy>(items: &BTreeSet<T>, first: u32) -> BTreeMap<T, u32> {
+    items.iter().copied().zip(first..).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(network: &str, service: &str) -> (Prefix, Claim) {
+        let mut claim = Claim::new(0, TagKind::Service);
+        claim.cloud = "aws".into();
+        claim.service = service.into();
+        (
+            network.parse().expect("the test's networks are networks"),
+            claim,
+        )
+    }
+
+    #[test]
+    fn order_and_repetition_of_rows_change_nothing() {
+        let source = Source {
+            name: "feed".into(),
+            version: String::new(),
+            date: "2026-10-26".into(),
+            licence: String::new(),
+            verified: true,
+            rows: 0,
+        };
+        let rows = vec![
+            row("10.0.0.0/8", "s3"),
+            row("10.0.0.0/8", "ec2"),
+            row("11.0.0.0/8", "s3"),
+        ];
+        let contents = collect("2026-10-26", vec![source.clone()], rows.clone());
+        assert_eq!(contents.words, ["aws", "ec2", "s3"]);
+        assert_eq!(contents.sets, [vec![0, 1], vec![1]]);
+        assert_eq!(contents.sources[0].rows, 3);
+        let turned = collect("2026-10-26", vec![source], rows.into_iter().rev().collect());
+        assert_eq!(turned, contents);
+    }
+}
