@@ -58,6 +58,8 @@ pub mod flag {
     pub const FROM_START: u32 = 1 << 8;
     /// A RST was received.
     pub const RESET_IN: u32 = 1 << 16;
+    /// A FIN was received.
+    pub const FIN_IN: u32 = 1 << 17;
     /// `cgroup/sock_release` ran: no process holds the socket any more.
     pub const RELEASED: u32 = 1 << 24;
     /// pid, comm and uid were taken in the caller's context.

@@ -113,11 +113,26 @@ pub fn tcp_received(
     if headers.tcp_flags & tcp_flag::RST != 0 {
         received.flags |= (flag::RESET_IN >> 16) as u8;
     }
+    if headers.tcp_flags & tcp_flag::FIN != 0 {
+        received.flags |= (flag::FIN_IN >> 16) as u8;
+    }
     if received.request_ns != 0 && size.payload_bytes != 0 {
         received.first_byte_us = Some(elapsed_us(received.request_ns, now_ns()));
         received.request_ns = 0;
     }
     received
+}
+
+/// Payload received in order, given the socket's `bytes_received`, which counts the peer's FIN as a byte.
+#[inline(always)]
+#[must_use]
+pub const fn received_payload(bytes_received: u64, base: u64, flags_ingress: u8) -> u64 {
+    let fin = if flags_ingress & (flag::FIN_IN >> 16) as u8 != 0 {
+        1
+    } else {
+        0
+    };
+    bytes_received.saturating_sub(base).saturating_sub(fin)
 }
 
 /// Microseconds between two CLOCK_MONOTONIC readings, 0 where they are out of order, saturating at 71 minutes.
@@ -342,6 +357,15 @@ mod tests {
             (idle.first_byte_us, u32::from(idle.flags) << 16),
             (None, flag::RESET_IN)
         );
+    }
+
+    #[test]
+    fn a_fin_is_no_payload() {
+        let fin = (flag::FIN_IN >> 16) as u8;
+        let cases = [(100, 0, 0, 100), (101, 0, fin, 100), (1_001, 1_000, fin, 0), (0, 0, fin, 0)];
+        for (received, base, flags, payload) in cases {
+            assert_eq!(received_payload(received, base, flags), payload);
+        }
     }
 
     #[test]

@@ -6,14 +6,14 @@
 //! Always passes the packet.
 
 use aya_ebpf::{
-    bindings::{__sk_buff, bpf_sock, bpf_tcp_sock as TcpSock},
+    bindings::{__sk_buff, bpf_sock},
     helpers::generated::{bpf_ktime_get_ns, bpf_tcp_sock},
     macros::cgroup_skb,
     programs::SkBuffContext,
 };
 use observer_ebpf::{
     abi::{EGRESS, Flow, Home, INGRESS, Lost, flag, initiator},
-    account::{Received, Sent, is_counted, tcp_received, tcp_sent},
+    account::{Received, Sent, is_counted, received_payload, tcp_received, tcp_sent},
     packet::{Headers, Packet, Size, headers, protocol, size, tcp_flag, usual_headers},
 };
 
@@ -190,7 +190,7 @@ unsafe fn tcp_egress(
         if size.payload_bytes == 0 {
             let tcp = bpf_tcp_sock(sk);
             if !tcp.is_null() {
-                received_payload(flow, tcp);
+                note_received(flow, (*tcp).bytes_received);
             }
         }
     }
@@ -207,6 +207,12 @@ unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, siz
             first_byte_us: None,
         };
         let received = tcp_received(before, headers, size, || bpf_ktime_get_ns());
+        let tcp = bpf_tcp_sock(sk);
+        if !tcp.is_null() {
+            note_received(flow, (*tcp).bytes_received);
+            (*flow).rtt_us = (*tcp).srtt_us >> 3;
+            (*flow).min_rtt_us = (*tcp).rtt_min;
+        }
         if received.flags != before.flags {
             (*flow).flags_ingress = received.flags;
         }
@@ -227,23 +233,20 @@ unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, siz
             );
         }
         add_received_to_slot(u32::from((*flow).slot[INGRESS]), size, size.payload_bytes);
-        let tcp = bpf_tcp_sock(sk);
-        if !tcp.is_null() {
-            received_payload(flow, tcp);
-            (*flow).rtt_us = (*tcp).srtt_us >> 3;
-            (*flow).min_rtt_us = (*tcp).rtt_min;
-        }
     }
 }
 
-/// TCP's own count of what arrived in order, once: exact where the packets' sequence numbers race between CPUs.
+/// TCP's own count of what arrived in order, once: exact where the packets' sequence numbers race between CPUs. It never
+/// goes back: a FIN may have been seen that TCP has not taken in yet.
 #[inline(always)]
-unsafe fn received_payload(flow: *mut Flow, tcp: *mut TcpSock) {
-    // SAFETY: both pointers are live; the value only grows.
+pub unsafe fn note_received(flow: *mut Flow, bytes_received: u64) {
+    // SAFETY: `flow` is live storage.
     unsafe {
-        (*flow).counters.payload_bytes[INGRESS] =
-            (*tcp).bytes_received.wrapping_sub((*flow).received_base)
-    };
+        let payload = received_payload(bytes_received, (*flow).received_base, (*flow).flags_ingress);
+        if payload > (*flow).counters.payload_bytes[INGRESS] {
+            (*flow).counters.payload_bytes[INGRESS] = payload;
+        }
+    }
 }
 
 /// UDP sends and receives on any CPU at once.

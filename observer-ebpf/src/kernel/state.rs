@@ -15,7 +15,7 @@ use observer_ebpf::{
     account::{closed_flags, elapsed_us},
 };
 
-use super::{flow, maps};
+use super::{count, flow, maps};
 
 const TCP_CONNECT: u32 = 3;
 const ACTIVE_ESTABLISHED: u32 = 4;
@@ -82,8 +82,7 @@ unsafe fn changed(flow: *mut Flow, ops: *mut bpf_sock_ops) {
         (*flow).flags_locked |= closed_flags((*flow).flags(), old == TCP_SYN_SENT);
         if (*ops).is_fullsock != 0 {
             (*flow).rtt_us = (*ops).srtt_us >> 3;
-            (*flow).counters.payload_bytes[1] =
-                (*ops).bytes_received.wrapping_sub((*flow).received_base);
+            count::note_received(flow, (*ops).bytes_received);
         }
         if (*flow).ready != 0 {
             flow::report_end(flow);

@@ -9,7 +9,14 @@ pub fn now() -> Moment {
     let (seconds, nanoseconds) = read(ClockId::CLOCK_MONOTONIC);
     let (unix_seconds, unix_nanoseconds) = read(ClockId::CLOCK_REALTIME);
     Moment {
-        unix_ns: unix_seconds.saturating_mul(1_000_000_000).saturating_add(unix_nanoseconds),
-        monotonic_ns: u64::try_from(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)).unwrap_or(0),
+        unix_ns: unix_seconds
+            .saturating_mul(1_000_000_000)
+            .saturating_add(unix_nanoseconds),
+        monotonic_ns: u64::try_from(
+            seconds
+                .saturating_mul(1_000_000_000)
+                .saturating_add(nanoseconds),
+        )
+        .unwrap_or(0),
     }
 }

@@ -1,15 +1,10 @@
 //! Answers the pipeline's questions: whose address, which interface, which uplink. Holds the address table and what was
 //! found out about the uplinks at the start.
 
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{cell::RefCell, collections::HashMap, net::IpAddr, sync::Arc};
 
 use observer_core::{
-    identify::{AddressTable, TagSetId},
+    identify::address::{AddressTable, TagSetId},
     model::{identity::Identity, kernel::UplinkIndex, lookup::Lookup},
 };
 
@@ -44,22 +39,37 @@ impl Tables {
                 uplink: UplinkIndex(u16::try_from(uplink.index).unwrap_or(u16::MAX)),
             })
             .collect();
-        Self { addresses, identities: RefCell::default(), interfaces }
+        Self {
+            addresses,
+            identities: RefCell::default(),
+            interfaces,
+        }
     }
 
     /// Name of an uplink by its row.
     pub fn uplink_by_name(&self, name: &str) -> Option<UplinkIndex> {
-        self.interfaces.iter().find(|interface| *interface.name == *name).map(|interface| interface.uplink)
+        self.interfaces
+            .iter()
+            .find(|interface| *interface.name == *name)
+            .map(|interface| interface.uplink)
     }
 
-    fn interface(&self, netns_cookie: Option<u64>, netns_inode: Option<u32>, ifindex: u32) -> Option<&Interface> {
+    fn interface(
+        &self,
+        netns_cookie: Option<u64>,
+        netns_inode: Option<u32>,
+        ifindex: u32,
+    ) -> Option<&Interface> {
         // Older kernels know the cookie of new sockets only, and the inode of those that the iterator has visited.
         let same = |interface: &&Interface| match (netns_cookie, netns_inode) {
             (Some(_), _) => interface.netns_cookie == netns_cookie,
             (None, Some(_)) => interface.netns_inode == netns_inode,
             (None, None) => false,
         };
-        self.interfaces.iter().filter(|interface| interface.ifindex == ifindex).find(same)
+        self.interfaces
+            .iter()
+            .filter(|interface| interface.ifindex == ifindex)
+            .find(same)
     }
 }
 
@@ -72,7 +82,7 @@ impl Lookup for Tables {
         if let Some(identity) = self.identities.borrow().get(&tag) {
             return Arc::clone(identity);
         }
-        let identity = Arc::new(match TagSetId::new(tag) {
+        let identity = Arc::new(match TagSetId::from_number(tag) {
             Some(set) => self.addresses.identity(set),
             None => self.addresses.uncovered(),
         });
@@ -83,11 +93,23 @@ impl Lookup for Tables {
         identity
     }
 
-    fn device(&self, netns_cookie: Option<u64>, netns_inode: Option<u32>, ifindex: u32) -> Option<Arc<str>> {
-        self.interface(netns_cookie, netns_inode, ifindex).map(|interface| Arc::clone(&interface.name))
+    fn device(
+        &self,
+        netns_cookie: Option<u64>,
+        netns_inode: Option<u32>,
+        ifindex: u32,
+    ) -> Option<Arc<str>> {
+        self.interface(netns_cookie, netns_inode, ifindex)
+            .map(|interface| Arc::clone(&interface.name))
     }
 
-    fn uplink(&self, netns_cookie: Option<u64>, netns_inode: Option<u32>, ifindex: u32) -> Option<UplinkIndex> {
-        self.interface(netns_cookie, netns_inode, ifindex).map(|interface| interface.uplink)
+    fn uplink(
+        &self,
+        netns_cookie: Option<u64>,
+        netns_inode: Option<u32>,
+        ifindex: u32,
+    ) -> Option<UplinkIndex> {
+        self.interface(netns_cookie, netns_inode, ifindex)
+            .map(|interface| interface.uplink)
     }
 }

@@ -12,18 +12,13 @@ use anyhow::{Context as _, Result};
 use observer_core::{
     aggregate::{InterfaceCounters, LinkRule, UplinkReading},
     decode,
-    identify::AddressTable,
-    model::{
-        flow::FlowTotals,
-        kernel::UplinkIndex,
-        names::Measure,
-        record::RecordContext,
-    },
+    identify::address::AddressTable,
+    model::{flow::FlowTotals, kernel::UplinkIndex, names::Measure, record::RecordContext},
     pipeline::{Pipeline, PipelineConfig, TickInput},
 };
 use tokio::{
-    io::{Interest, unix::AsyncFd},
     signal::unix::{SignalKind, signal},
+    sync::Notify,
     time::{MissedTickBehavior, interval, sleep},
 };
 
@@ -54,16 +49,22 @@ async fn serve(settings: Settings) -> Result<()> {
         None => None,
     };
     let mut agent = Agent::start(&settings)?;
-    let server = server.map(|listener| tokio::spawn(metrics::server::serve(listener, shared.clone())));
+    let server =
+        server.map(|listener| tokio::spawn(metrics::server::serve(listener, shared.clone())));
     shared.publish(agent.tick()?);
 
-    let end = sleep(settings.duration.unwrap_or(Duration::from_secs(u64::from(u32::MAX))));
+    let end = sleep(
+        settings
+            .duration
+            .unwrap_or(Duration::from_secs(u64::from(u32::MAX))),
+    );
     tokio::pin!(end);
     let mut ticks = interval(settings.tick);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
-    let ring = AsyncFd::with_interest(agent.probe.events_descriptor()?, Interest::READABLE)
-        .context("watch the ring of ended flows")?;
+    let filling = Arc::new(Notify::new());
+    let wake = Arc::clone(&filling);
+    agent.probe.on_filling_events(move || wake.notify_one())?;
     loop {
         tokio::select! {
             biased;
@@ -71,10 +72,7 @@ async fn serve(settings: Settings) -> Result<()> {
             _ = interrupt.recv() => break,
             () = &mut end => break,
             _ = ticks.tick() => shared.publish(agent.tick()?),
-            ready = ring.readable() => {
-                ready.context("watch the ring of ended flows")?.clear_ready();
-                agent.drain_events()?;
-            }
+            () = filling.notified() => agent.drain_events()?,
         }
     }
     shared.publish(agent.tick()?);
@@ -103,16 +101,18 @@ impl Agent {
         let earlier = output::earlier(settings.flows.as_ref(), &context.boot_id)?;
         let output = Output::open(settings.flows.as_ref(), earlier.tails.whole_bytes)?;
         let prefixes = addresses.prefixes().map(|(prefix, set)| Prefix {
-            address: prefix.address,
-            length: prefix.length,
-            tag: set.get(),
+            address: prefix.address(),
+            length: prefix.prefix_length(),
+            tag: set.number(),
         });
         let started = clock::now();
         let probe = Probe::start(&settings.probe, prefixes)?;
         let tables = Tables::new(addresses, &probe.uplinks);
         let config = PipelineConfig::new(Arc::clone(&context), started);
         let pipeline = if probe.reused {
-            Pipeline::resume(config, &earlier.state, earlier.tails, |name| tables.uplink_by_name(name))
+            Pipeline::resume(config, &earlier.state, earlier.tails, |name| {
+                tables.uplink_by_name(name)
+            })
         } else {
             Pipeline::new(config)
         };
@@ -127,36 +127,58 @@ impl Agent {
             );
         }
         let all = probe.reused;
-        Ok(Self { probe, pipeline, tables, output, context, all, undecoded: 0 })
+        Ok(Self {
+            probe,
+            pipeline,
+            tables,
+            output,
+            context,
+            all,
+            undecoded: 0,
+        })
     }
 
     /// One interval: reads everything, writes its records, and returns what the metrics say.
     fn tick(&mut self) -> Result<observer_core::aggregate::Snapshot> {
         let now = clock::now();
         let mut undecoded = 0;
-        let mut keep = |flows: &mut Vec<FlowTotals>, decoded: Result<FlowTotals, decode::DecodeError>| match decoded {
-            Ok(flow) => flows.push(flow),
-            Err(_) => undecoded += 1,
+        let mut keep = |flows: &mut Vec<FlowTotals>,
+                        decoded: Result<FlowTotals, decode::DecodeError>| {
+            match decoded {
+                Ok(flow) => flows.push(flow),
+                Err(_) => undecoded += 1,
+            }
         };
         let uplinks = read_uplinks(&mut self.probe)?;
+        let mut undecoded_slots = 0;
         let mut slots = Vec::new();
-        self.probe.read_slots(|key, counters| slots.push((key.map(<[u8]>::to_vec), counters)))?;
-        let slots = slots
-            .iter()
-            .filter_map(|(key, counters)| decode::slot(key.as_deref(), counters).ok())
-            .collect();
+        self.probe
+            .read_slots(|key, counters| match decode::slot(key, &counters) {
+                Ok(slot) => slots.push(slot),
+                Err(_) => undecoded_slots += 1,
+            })?;
         // Ends are read after open flows: a flow that ends in between is then in one of them for sure.
         let mut flows = Vec::new();
-        self.probe.read_flows(self.all, |value| keep(&mut flows, decode::flow(value)))?;
+        self.probe
+            .read_flows(self.all, |value| keep(&mut flows, decode::flow(value)))?;
         self.all = false;
         let mut remotes = Vec::new();
-        self.probe.read_udp(|key, value| keep(&mut remotes, decode::udp_flow(key, value)))?;
+        self.probe
+            .read_udp(|key, value| keep(&mut remotes, decode::udp_flow(key, value)))?;
         let mut events = Vec::new();
-        self.probe.look_at_events(usize::MAX, |value| keep(&mut events, decode::flow(value)));
+        self.probe
+            .look_at_events(usize::MAX, |value| keep(&mut events, decode::flow(value)));
         let losses = decode::losses(&self.probe.losses()?);
-        self.undecoded += undecoded;
+        self.undecoded += undecoded + undecoded_slots;
 
-        let input = TickInput { flows, remotes: Some(remotes), events, slots, uplinks, losses };
+        let input = TickInput {
+            flows,
+            remotes: Some(remotes),
+            events,
+            slots,
+            uplinks,
+            losses,
+        };
         let mut written = Ok(());
         let output = &mut self.output;
         let done = self.pipeline.tick(input, now, &self.tables, |record| {
@@ -167,8 +189,9 @@ impl Agent {
         written?;
         self.output.flush()?;
         self.probe.release_events();
-        self.output.keep(&self.context.boot_id, self.pipeline.state())?;
-        let ended: Vec<_> = done.remotes_ended.iter().map(decode::udp_key).collect();
+        self.output
+            .keep(&self.context.boot_id, self.pipeline.state())?;
+        let ended: Vec<_> = done.remotes_ended.iter().map(decode::remote_key).collect();
         self.probe.forget_udp(&ended);
         Ok(done.snapshot)
     }
@@ -178,10 +201,11 @@ impl Agent {
         let now = clock::now();
         let mut events = Vec::new();
         let undecoded = &mut self.undecoded;
-        self.probe.look_at_events(usize::MAX, |value| match decode::flow(value) {
-            Ok(flow) => events.push(flow),
-            Err(_) => *undecoded += 1,
-        });
+        self.probe
+            .look_at_events(usize::MAX, |value| match decode::flow(value) {
+                Ok(flow) => events.push(flow),
+                Err(_) => *undecoded += 1,
+            });
         let mut written = Ok(());
         let output = &mut self.output;
         self.pipeline.events(events, now, &self.tables, |record| {
@@ -220,7 +244,11 @@ fn read_uplinks(probe: &mut Probe) -> Result<Vec<UplinkReading>> {
 /// How the device counts: bundles with one header where it takes them as they are, else what is on the wire.
 fn rules(device: &Device) -> [LinkRule; 2] {
     let rule = |bundles: bool| LinkRule {
-        measure: if bundles { Measure::Device } else { Measure::Wire },
+        measure: if bundles {
+            Measure::Device
+        } else {
+            Measure::Wire
+        },
         link_header_bytes: device.link_header,
         skb_bytes_max: 65_536,
     };
@@ -230,10 +258,13 @@ fn rules(device: &Device) -> [LinkRule; 2] {
 fn record_context(settings: &Settings, addresses: &AddressTable) -> Result<RecordContext> {
     let host = match &settings.host {
         Some(host) => host.clone(),
-        None => nix::unistd::gethostname().context("ask for the host name")?.to_string_lossy().into_owned(),
+        None => nix::unistd::gethostname()
+            .context("ask for the host name")?
+            .to_string_lossy()
+            .into_owned(),
     };
-    let boot_id =
-        fs::read_to_string("/proc/sys/kernel/random/boot_id").context("read `/proc/sys/kernel/random/boot_id`")?;
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .context("read `/proc/sys/kernel/random/boot_id`")?;
     Ok(RecordContext {
         host,
         boot_id: boot_id.trim().to_owned(),

@@ -8,11 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use observer_core::{
-    attribute::Tails,
-    model::record::FlowRecord,
-    pipeline::PipelineState,
-};
+use observer_core::{attribute::Tails, model::record::FlowRecord, pipeline::PipelineState};
 use serde::{Deserialize, Serialize};
 
 use super::settings::Destination;
@@ -25,7 +21,11 @@ pub enum Output {
     /// Nobody asked for records.
     Nowhere,
     StandardOutput(BufWriter<io::Stdout>),
-    File { writer: BufWriter<File>, path: PathBuf, bytes: u64 },
+    File {
+        writer: BufWriter<File>,
+        path: PathBuf,
+        bytes: u64,
+    },
 }
 
 impl Output {
@@ -36,21 +36,29 @@ impl Output {
     pub fn open(destination: Option<&Destination>, whole_bytes: u64) -> Result<Self> {
         match destination {
             None => Ok(Self::Nowhere),
-            Some(Destination::StandardOutput) => {
-                Ok(Self::StandardOutput(BufWriter::with_capacity(BUFFER_BYTES, io::stdout())))
-            }
+            Some(Destination::StandardOutput) => Ok(Self::StandardOutput(
+                BufWriter::with_capacity(BUFFER_BYTES, io::stdout()),
+            )),
             Some(Destination::File(path)) => {
                 let file = OpenOptions::new()
                     .append(true)
                     .create(true)
                     .open(path)
                     .with_context(|| format!("open flow records `{}`", path.display()))?;
-                let length = file.metadata().with_context(|| format!("look at `{}`", path.display()))?.len();
+                let length = file
+                    .metadata()
+                    .with_context(|| format!("look at `{}`", path.display()))?
+                    .len();
                 if length > whole_bytes {
-                    file.set_len(whole_bytes).with_context(|| format!("cut the broken end of `{}`", path.display()))?;
+                    file.set_len(whole_bytes)
+                        .with_context(|| format!("cut the broken end of `{}`", path.display()))?;
                 }
                 let writer = BufWriter::with_capacity(BUFFER_BYTES, file);
-                Ok(Self::File { writer, path: path.clone(), bytes: length.min(whole_bytes) })
+                Ok(Self::File {
+                    writer,
+                    path: path.clone(),
+                    bytes: length.min(whole_bytes),
+                })
             }
         }
     }
@@ -66,7 +74,11 @@ impl Output {
                 serde_json::to_writer(&mut *writer, record).context("write a flow record")?;
                 writer.write_all(b"\n").context("write a flow record")
             }
-            Self::File { writer, path, bytes } => {
+            Self::File {
+                writer,
+                path,
+                bytes,
+            } => {
                 let mut counted = Counted { writer, bytes };
                 serde_json::to_writer(&mut counted, record)
                     .map_err(anyhow::Error::from)
@@ -84,9 +96,9 @@ impl Output {
         match self {
             Self::Nowhere => Ok(()),
             Self::StandardOutput(writer) => writer.flush().context("write flow records"),
-            Self::File { writer, path, .. } => {
-                writer.flush().with_context(|| format!("write flow records to `{}`", path.display()))
-            }
+            Self::File { writer, path, .. } => writer
+                .flush()
+                .with_context(|| format!("write flow records to `{}`", path.display())),
         }
     }
 
@@ -98,7 +110,11 @@ impl Output {
         let Self::File { path, bytes, .. } = self else {
             return Ok(());
         };
-        let kept = Kept { boot_id: boot_id.to_owned(), credited_bytes: *bytes, state };
+        let kept = Kept {
+            boot_id: boot_id.to_owned(),
+            credited_bytes: *bytes,
+            state,
+        };
         let (path, draft) = (state_path(path), state_path(path).with_extension("draft"));
         let write = || -> Result<()> {
             fs::write(&draft, serde_json::to_vec(&kept)?)?;
@@ -179,7 +195,12 @@ pub fn earlier(destination: Option<&Destination>, boot_id: &str) -> Result<Earli
     });
     let tails = Tails::fold(lines, boot_id, kept.credited_bytes);
     match failed {
-        Some(error) => Err(error).with_context(|| format!("read flow records `{}`", path.display())),
-        None => Ok(Earlier { state: kept.state, tails }),
+        Some(error) => {
+            Err(error).with_context(|| format!("read flow records `{}`", path.display()))
+        }
+        None => Ok(Earlier {
+            state: kept.state,
+            tails,
+        }),
     }
 }

@@ -30,7 +30,11 @@ impl FromStr for Destination {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(if text == "-" { Self::StandardOutput } else { Self::File(PathBuf::from(text)) })
+        Ok(if text == "-" {
+            Self::StandardOutput
+        } else {
+            Self::File(PathBuf::from(text))
+        })
     }
 }
 
@@ -42,10 +46,18 @@ pub fn default_uplinks() -> Result<Vec<UplinkSpec>> {
     let ipv4 = fs::read_to_string("/proc/self/net/route").context("read `/proc/self/net/route`")?;
     // A kernel without IPv6 has no such table.
     let ipv6 = fs::read_to_string("/proc/self/net/ipv6_route").unwrap_or_default();
-    let mut devices: Vec<&str> = routed_devices(&ipv4).chain(routed_devices_ipv6(&ipv6)).collect();
+    let mut devices: Vec<&str> = routed_devices(&ipv4)
+        .chain(routed_devices_ipv6(&ipv6))
+        .collect();
     devices.sort_unstable();
     devices.dedup();
-    Ok(devices.into_iter().map(|device| UplinkSpec { netns: None, device: device.to_owned() }).collect())
+    Ok(devices
+        .into_iter()
+        .map(|device| UplinkSpec {
+            netns: None,
+            device: device.to_owned(),
+        })
+        .collect())
 }
 
 const GATEWAY: u32 = 2;

@@ -8,12 +8,17 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use observer_core::identify::{AddressTable, classify::{Classification, classify_word}};
+use observer_core::identify::{
+    address::AddressTable,
+    classify::{Classification, classify_word},
+};
 
 use super::{Output, print};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  observer classify 20.42.65.88\n  cat addresses | observer classify --output json -")]
+#[command(
+    after_help = "Examples:\n  observer classify 20.42.65.88\n  cat addresses | observer classify --output json -"
+)]
 pub struct Arguments {
     /// Addresses; `-` reads them from standard input, one a line.
     #[arg(required = true, value_name = "WORD")]
@@ -62,7 +67,9 @@ fn lines(found: &Classification) -> Result<String> {
     };
     let mut text = String::new();
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let value = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         writeln!(text, "{name:12} {value}")?;
     }
     text.push('\n');

@@ -12,7 +12,9 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  observer detach --uplink eth0\n\nStop the agent first: a running one attaches again.")]
+#[command(
+    after_help = "Example:\n  observer detach --uplink eth0\n\nStop the agent first: a running one attaches again."
+)]
 pub struct Arguments {
     /// Directory that maps and links are pinned in.
     #[arg(long, value_name = "DIRECTORY", default_value = PINS)]
@@ -23,7 +25,11 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let uplinks = if arguments.uplinks.is_empty() { default_uplinks()? } else { arguments.uplinks.clone() };
+    let uplinks = if arguments.uplinks.is_empty() {
+        default_uplinks()?
+    } else {
+        arguments.uplinks.clone()
+    };
     let removed = detach::detach(&arguments.pins, &uplinks)?;
     let mut text = String::new();
     for pin in &removed.pins {

@@ -1,10 +1,6 @@
 //! `observer doctor`: prints the survey of kernel and privileges. Exit status 1 where the whole host cannot be counted.
 
-use std::{
-    fmt::Write as _,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::Args;
@@ -38,24 +34,43 @@ struct Diagnosis<'a> {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let capabilities = survey(arguments.cgroup.as_deref(), &arguments.pins);
-    let diagnosis = Diagnosis { kernel: kernel(), can_run: can_run(&capabilities), capabilities: &capabilities };
+    let diagnosis = Diagnosis {
+        kernel: kernel(),
+        can_run: can_run(&capabilities),
+        capabilities: &capabilities,
+    };
     match arguments.output {
         Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&diagnosis)?))?,
         Output::Table => print(&table(&diagnosis)?)?,
     }
-    Ok(if diagnosis.can_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if diagnosis.can_run {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn kernel() -> String {
     nix::sys::utsname::uname().map_or_else(
         |_| "unknown".to_owned(),
-        |name| format!("{} {}", name.release().to_string_lossy(), name.machine().to_string_lossy()),
+        |name| {
+            format!(
+                "{} {}",
+                name.release().to_string_lossy(),
+                name.machine().to_string_lossy()
+            )
+        },
     )
 }
 
 fn table(diagnosis: &Diagnosis<'_>) -> Result<String> {
     let mut text = format!("kernel {}\n\n", diagnosis.kernel);
-    let width = diagnosis.capabilities.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    let width = diagnosis
+        .capabilities
+        .iter()
+        .map(|row| row.name.len())
+        .max()
+        .unwrap_or(0);
     for row in diagnosis.capabilities {
         let mark = match (row.available, row.required) {
             (true, _) => "ok     ",
@@ -64,10 +79,20 @@ fn table(diagnosis: &Diagnosis<'_>) -> Result<String> {
         };
         writeln!(text, "{mark}  {:width$}  {}", row.name, row.detail)?;
         if !row.available {
-            writeln!(text, "{:9}{:width$}  costs: {}", "", "", row.costs.join(", "))?;
+            writeln!(
+                text,
+                "{:9}{:width$}  costs: {}",
+                "",
+                "",
+                row.costs.join(", ")
+            )?;
         }
     }
-    let missing = diagnosis.capabilities.iter().filter(|row| !row.available).count();
+    let missing = diagnosis
+        .capabilities
+        .iter()
+        .filter(|row| !row.available)
+        .count();
     writeln!(
         text,
         "\n{}",
@@ -94,10 +119,17 @@ mod tests {
             costs: vec!["pid", "comm"],
         };
         let capabilities = [row("a", true, true), row("bee", false, false)];
-        let diagnosis = Diagnosis { kernel: "6.1".to_owned(), can_run: true, capabilities: &capabilities };
+        let diagnosis = Diagnosis {
+            kernel: "6.1".to_owned(),
+            can_run: true,
+            capabilities: &capabilities,
+        };
         let text = table(&diagnosis).expect("formats");
         assert!(text.contains("ok       a    because\n"), "{text}");
         assert!(text.contains("missing  bee  because\n"), "{text}");
-        assert!(text.contains("costs: pid, comm\n") && text.contains("with 1 thing(s) missing"), "{text}");
+        assert!(
+            text.contains("costs: pid, comm\n") && text.contains("with 1 thing(s) missing"),
+            "{text}"
+        );
     }
 }

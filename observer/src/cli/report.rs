@@ -16,8 +16,10 @@ use super::{Output, print};
 #[derive(Debug, Subcommand)]
 pub enum Report {
     /// Whether every byte of every uplink is in a flow or a named remainder.
-    #[command(after_help = "Example:\n  observer report coverage --agent 127.0.0.1:9464\n\n\
-                            Exit status 1 where a balance is not 0.")]
+    #[command(
+        after_help = "Example:\n  observer report coverage --agent 127.0.0.1:9464\n\n\
+                            Exit status 1 where a balance is not 0."
+    )]
     Coverage(Coverage),
 }
 
@@ -34,22 +36,34 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub fn run(report: &Report) -> Result<ExitCode> {
     let Report::Coverage(arguments) = report;
-    let body = get(arguments.agent, "/coverage")
-        .with_context(|| format!("ask the agent at `{}`; is `observer run --listen` on?", arguments.agent))?;
-    let balances: Vec<BalanceReport> = serde_json::from_str(&body).context("read the agent's answer")?;
+    let body = get(arguments.agent, "/coverage").with_context(|| {
+        format!(
+            "ask the agent at `{}`; is `observer run --listen` on?",
+            arguments.agent
+        )
+    })?;
+    let balances: Vec<BalanceReport> =
+        serde_json::from_str(&body).context("read the agent's answer")?;
     match arguments.output {
         Output::Json => print(&body)?,
         Output::Table => print(&render(&balances))?,
     }
     let closed = balances.iter().all(|balance| balance.balance_bytes == 0);
-    Ok(if closed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if closed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Body of a small answer from our own server.
 fn get(address: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     match answer.split_once("\r\n\r\n") {

@@ -66,7 +66,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
-    let uplinks = if arguments.uplinks.is_empty() { default_uplinks()? } else { arguments.uplinks };
+    let uplinks = if arguments.uplinks.is_empty() {
+        default_uplinks()?
+    } else {
+        arguments.uplinks
+    };
     let defaults = Limits::default();
     agent::run(Settings {
         flows: arguments.flows,

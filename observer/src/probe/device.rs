@@ -79,6 +79,8 @@ pub struct Device {
     pub link_header: u32,
     /// The driver is handed bundles and counts them with one header; else it counts segments.
     pub counts_bundles: bool,
+    /// Received packets are counted as they are handed to the stack; else (NIC, GRO) as they were on the wire.
+    pub receives_bundles: bool,
     /// Cookie of its namespace as the hooks report it.
     pub netns_cookie: u64,
     /// Inode number of its namespace.
@@ -131,6 +133,7 @@ impl Device {
             ifindex,
             link_header,
             counts_bundles: super::ethtool::counts_bundles(&probe, &spec.device),
+            receives_bundles: !super::ethtool::merges_received(&probe, &spec.device),
             netns_cookie: super::ethtool::namespace_cookie(&probe).unwrap_or(0),
             netns_inode: namespace_inode()?,
             counters: File::open("/proc/thread-self/net/dev")

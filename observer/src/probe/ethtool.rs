@@ -1,4 +1,4 @@
-//! The three questions to a device or a socket that need an ioctl or a socket option. Knows no BPF.
+//! The questions to a device or a socket that need an ioctl or a socket option. Knows no BPF.
 
 use std::{
     io,
@@ -11,6 +11,9 @@ const SIOCGIFHWADDR: libc::Ioctl = 0x8927;
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 /// Whether TCP segmentation is left to the device.
 const ETHTOOL_GTSO: u32 = 0x1e;
+/// Whether received packets may be merged.
+const ETHTOOL_GGRO: u32 = 0x2b;
+const ETHTOOL_GDRVINFO: u32 = 0x03;
 const SO_NETNS_COOKIE: libc::c_int = 71;
 
 /// Link type of the interface (ARPHRD_*).
@@ -28,7 +31,32 @@ pub fn hardware_type(socket: impl AsFd, device: &str) -> Result<u32> {
 /// Whether the driver is handed segmentation bundles, and so counts each as one packet: true for virtual devices with
 /// TSO on; a device that cannot say counts what it sends.
 pub fn counts_bundles(socket: impl AsFd, device: &str) -> bool {
-    let mut value = [ETHTOOL_GTSO, 0];
+    asked(socket, device, ETHTOOL_GTSO)
+}
+
+/// Whether GRO merges received packets after the interface counted them: only where the driver delivers by NAPI, which
+/// virtual devices (veth without XDP, tun) do not.
+pub fn merges_received(socket: impl AsFd, device: &str) -> bool {
+    let driver = driver(&socket, device).unwrap_or_default();
+    !PLAIN_RECEIVERS.contains(&driver.as_str()) && asked(socket, device, ETHTOOL_GGRO)
+}
+
+/// Drivers whose receive path knows no GRO.
+const PLAIN_RECEIVERS: [&str; 3] = ["veth", "tun", "dummy"];
+
+/// Name of the device's driver (`ETHTOOL_GDRVINFO`).
+fn driver(socket: &impl AsFd, device: &str) -> Option<String> {
+    let mut info = [0u8; 196];
+    info[..4].copy_from_slice(&ETHTOOL_GDRVINFO.to_ne_bytes());
+    let mut request = request(device);
+    request.ifr_ifru.ifru_data = info.as_mut_ptr().cast();
+    ask(socket, SIOCETHTOOL, &mut request).ok()?;
+    let name = info.get(4..36)?.split(|byte| *byte == 0).next()?;
+    Some(String::from_utf8_lossy(name).into_owned())
+}
+
+fn asked(socket: impl AsFd, device: &str, command: u32) -> bool {
+    let mut value = [command, 0];
     let mut request = request(device);
     request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
     ask(socket, SIOCETHTOOL, &mut request).is_ok() && value[1] != 0

@@ -13,6 +13,10 @@ use aya::{
     maps::{Map, PerCpuValues},
     programs::Iter,
 };
+use nix::{
+    errno::Errno,
+    sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+};
 use observer_ebpf::abi::{Counters, LOSSES, Lost, UplinkTotals};
 
 use super::{
@@ -129,16 +133,15 @@ impl Probe {
         self.events.release();
     }
 
-    /// Calls `take` with the key ([`observer_ebpf::abi::SlotKey`]) and the totals of each slot in use, and with `None`
-    /// for the totals of what found no slot.
+    /// Calls `take` with the key ([`observer_ebpf::abi::SlotKey`]) and the totals of each slot in use. What found no slot
+    /// is counted as [`Lost::Slot`].
     ///
     /// # Errors
     /// Where the maps cannot be read.
-    pub fn read_slots(&self, mut take: impl FnMut(Option<&[u8]>, Counters)) -> Result<()> {
-        take(None, self.slot(0)?);
+    pub fn read_slots(&self, mut take: impl FnMut(&[u8], Counters)) -> Result<()> {
         for entry in self.slots.iter() {
             let (key, slot) = entry.context("read the slots")?;
-            take(Some(&key), self.slot(slot)?);
+            take(&key, self.slot(slot)?);
         }
         Ok(())
     }
@@ -243,4 +246,39 @@ fn summed<const WORDS: usize, const BYTES: usize>(
         }
     }
     sums
+}
+
+impl Probe {
+    /// Calls `wake`, on a thread of its own, whenever the ring of ended flows is a quarter full.
+    ///
+    /// # Errors
+    /// Where the ring cannot be watched.
+    pub fn on_filling_events(&self, wake: impl Fn() + Send + 'static) -> Result<()> {
+        let ring = self
+            .events
+            .descriptor()
+            .context("watch the ring of ended flows")?;
+        let epoll =
+            Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("watch the ring of ended flows")?;
+        // Edge-triggered: only what the programs call a wake-up counts, not every record.
+        let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0);
+        epoll
+            .add(&ring, event)
+            .context("watch the ring of ended flows")?;
+        std::thread::Builder::new()
+            .name("events".to_owned())
+            .spawn(move || {
+                let _ring = ring;
+                let mut ready = [EpollEvent::empty()];
+                loop {
+                    match epoll.wait(&mut ready, EpollTimeout::NONE) {
+                        Ok(_) => wake(),
+                        Err(Errno::EINTR) => {}
+                        Err(_) => return,
+                    }
+                }
+            })
+            .context("start the thread that watches the ring of ended flows")?;
+        Ok(())
+    }
 }

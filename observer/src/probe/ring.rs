@@ -4,7 +4,7 @@
 use std::{
     io,
     num::NonZeroUsize,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     ptr::NonNull,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
@@ -26,6 +26,7 @@ pub struct Ring {
     data_bytes: u64,
     /// How far this reader has looked; the kernel is told by [`Ring::release`].
     position: u64,
+    descriptor: OwnedFd,
 }
 
 struct Mapping {
@@ -82,6 +83,7 @@ impl Ring {
             page_bytes,
             data_bytes: u64::from(data_bytes),
             position: 0,
+            descriptor: fd.as_fd().try_clone_to_owned()?,
         };
         ring.position = ring.consumer_position().load(Ordering::Acquire);
         Ok(ring)
@@ -135,6 +137,14 @@ impl Ring {
             self.position += (u64::from(bytes) + HEADER_BYTES).next_multiple_of(8);
         }
         taken
+    }
+
+    /// Another descriptor of the ring, to wait on.
+    ///
+    /// # Errors
+    /// Where no further one can be had.
+    pub fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.descriptor.try_clone()
     }
 
     /// Gives everything looked at back to the kernel.

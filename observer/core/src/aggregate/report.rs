@@ -3,13 +3,13 @@
 use core::fmt::Write as _;
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::names::{Direction, Measure, RemainderReason};
 
 /// `interface_bytes` = `attributed_bytes` + all of `remainder_bytes` + `balance_bytes`, always. Everything since the
 /// uplink's baseline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalanceReport {
     pub device: Arc<str>,
     pub direction: Direction,

@@ -1,6 +1,8 @@
 //! The closed word lists of records and metrics. Each word is written here once.
 
-use serde::{Serialize, Serializer};
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// An enum whose variants are words: `ALL`, `word()`, `from_word()` and serialisation as the word.
 macro_rules! words {
@@ -31,6 +33,15 @@ macro_rules! words {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.word())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = Cow::<str>::deserialize(deserializer)?;
+                Self::from_word(&word).ok_or_else(|| {
+                    D::Error::custom(format_args!("`{word}` is none of {:?}", Self::WORDS))
+                })
             }
         }
     };
