@@ -8,9 +8,12 @@
 //! The body is numbers of 7 bits a byte, low ones first, and texts of a length and UTF-8: date; sources; words; tags;
 //! sets as ascending differences; then the networks as three columns (lengths, address differences, sets).
 
+mod wire;
+
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use self::wire::{Reader, Writer};
 use super::{
     contents::{Contents, Source, TagKind, TagRow},
     prefix::Prefix,
@@ -19,7 +22,7 @@ use super::{
 /// Name and version of the layout.
 pub const MAGIC: [u8; 8] = *b"obsaddr1";
 const HEADER_BYTES: usize = MAGIC.len() + 32 + 4;
-/// Longest body that is inflated; the embedded one has about half a megabyte.
+/// Longest body that is inflated; the embedded one has 440 KB.
 pub const BODY_BYTES_MAX: usize = 16 << 20;
 
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -128,7 +131,7 @@ fn encode_body(contents: &Contents) -> Vec<u8> {
     body.0
 }
 
-/// Columns of like numbers deflate to 180 KB; rows of all three to 260 KB.
+/// As columns, because like numbers deflate better beside each other.
 fn encode_prefixes(body: &mut Writer, prefixes: &[(Prefix, u32)]) {
     body.count(prefixes.len());
     for (prefix, _) in prefixes {
@@ -152,7 +155,7 @@ fn steps(bits: u128, length: u8) -> u128 {
 }
 
 fn decode_body(body: &[u8]) -> Result<Contents, FormatError> {
-    let mut body = Reader { body, at: 0 };
+    let mut body = Reader::new(body);
     let date = body.text()?;
     let sources = body.list(|r| {
         Ok(Source {
@@ -170,7 +173,7 @@ fn decode_body(body: &[u8]) -> Result<Contents, FormatError> {
     let tag_count = count(&tags);
     let sets = body.list(|r| set(r, tag_count))?;
     let prefixes = prefixes(&mut body, count(&sets))?;
-    if body.at != body.body.len() {
+    if !body.is_at_end() {
         return Err(body.error("bytes behind the end"));
     }
     Ok(Contents {
@@ -243,100 +246,6 @@ fn prefixes(r: &mut Reader<'_>, sets: u32) -> Result<Vec<(Prefix, u32)>, FormatE
         *set = r.below(sets, "a set that is not listed")?;
     }
     Ok(found)
-}
-
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn number(&mut self, mut number: u128) {
-        while number >= 0x80 {
-            self.0.push((number & 0x7f) as u8 | 0x80);
-            number >>= 7;
-        }
-        self.0.push(number as u8);
-    }
-
-    fn count(&mut self, count: usize) {
-        self.number(count as u128);
-    }
-
-    fn text(&mut self, text: &str) {
-        self.count(text.len());
-        self.0.extend(text.as_bytes());
-    }
-}
-
-struct Reader<'b> {
-    body: &'b [u8],
-    at: usize,
-}
-
-impl Reader<'_> {
-    fn error(&self, what: &'static str) -> FormatError {
-        FormatError::Body { at: self.at, what }
-    }
-
-    fn number(&mut self) -> Result<u128, FormatError> {
-        let mut number = 0;
-        for shift in (0..128).step_by(7) {
-            let byte = *self
-                .body
-                .get(self.at)
-                .ok_or_else(|| self.error("the body ends in a number"))?;
-            self.at += 1;
-            let low = u128::from(byte & 0x7f);
-            if (low << shift) >> shift != low {
-                break;
-            }
-            number |= low << shift;
-            if byte < 0x80 {
-                return Ok(number);
-            }
-        }
-        Err(self.error("a number of more than 128 bits"))
-    }
-
-    fn below(&mut self, limit: u32, what: &'static str) -> Result<u32, FormatError> {
-        let number = self.number()?;
-        u32::try_from(number)
-            .ok()
-            .filter(|n| *n < limit)
-            .ok_or_else(|| self.error(what))
-    }
-
-    fn text(&mut self) -> Result<String, FormatError> {
-        let length = self.length()?;
-        let text = &self.body[self.at..self.at + length];
-        let text = str::from_utf8(text).map_err(|_| self.error("a text that is not UTF-8"))?;
-        self.at += length;
-        Ok(text.into())
-    }
-
-    /// As many items as the count before them says.
-    fn list<T>(
-        &mut self,
-        item: impl FnMut(&mut Self) -> Result<T, FormatError>,
-    ) -> Result<Vec<T>, FormatError> {
-        let mut item = item;
-        let length = self.length()?;
-        // Not reserved by the count: a damaged one may ask for many times the body's size.
-        let mut items = Vec::new();
-        for _ in 0..length {
-            items.push(item(self)?);
-        }
-        items.shrink_to_fit();
-        Ok(items)
-    }
-
-    /// A count of things of at least one byte each.
-    fn length(&mut self) -> Result<usize, FormatError> {
-        let number = self.number()?;
-        let rest = self.body.len() - self.at;
-        usize::try_from(number)
-            .ok()
-            .filter(|n| *n <= rest)
-            .ok_or_else(|| self.error("a count beyond the end"))
-    }
 }
 
 #[cfg(test)]
