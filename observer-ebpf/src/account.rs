@@ -362,7 +362,12 @@ mod tests {
     #[test]
     fn a_fin_is_no_payload() {
         let fin = (flag::FIN_IN >> 16) as u8;
-        let cases = [(100, 0, 0, 100), (101, 0, fin, 100), (1_001, 1_000, fin, 0), (0, 0, fin, 0)];
+        let cases = [
+            (100, 0, 0, 100),
+            (101, 0, fin, 100),
+            (1_001, 1_000, fin, 0),
+            (0, 0, fin, 0),
+        ];
         for (received, base, flags, payload) in cases {
             assert_eq!(received_payload(received, base, flags), payload);
         }

@@ -14,10 +14,12 @@
 //! # Ok(()) }
 //! ```
 
+pub mod agent;
 pub mod capture;
 pub mod classify;
 pub mod counters;
 mod exit;
+pub mod expect;
 pub mod gso;
 mod host;
 mod measure;

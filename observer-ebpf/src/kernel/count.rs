@@ -242,7 +242,8 @@ unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, siz
 pub unsafe fn note_received(flow: *mut Flow, bytes_received: u64) {
     // SAFETY: `flow` is live storage.
     unsafe {
-        let payload = received_payload(bytes_received, (*flow).received_base, (*flow).flags_ingress);
+        let payload =
+            received_payload(bytes_received, (*flow).received_base, (*flow).flags_ingress);
         if payload > (*flow).counters.payload_bytes[INGRESS] {
             (*flow).counters.payload_bytes[INGRESS] = payload;
         }

@@ -1,18 +1,36 @@
 //! temporary
 use observer_core::aggregate::Snapshot;
+use std::sync::{Arc, Mutex};
 #[derive(Clone, Default)]
-pub struct Shared;
+pub struct Shared(Arc<Mutex<Snapshot>>);
 impl Shared {
     pub fn publish(&self, s: Snapshot) {
-        eprintln!("{}", observer_core::aggregate::render(&s.balances));
-        eprintln!("{:?}", s.losses);
+        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = s;
     }
 }
 pub mod server {
     use anyhow::Result;
     use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     pub async fn bind(a: SocketAddr) -> Result<tokio::net::TcpListener> {
-        Ok(tokio::net::TcpListener::bind(a).await?)
+        let l = tokio::net::TcpListener::bind(a).await?;
+        Ok(l)
     }
-    pub async fn serve(_l: tokio::net::TcpListener, _s: super::Shared) {}
+    pub async fn serve(l: tokio::net::TcpListener, s: super::Shared) {
+        eprintln!(
+            "observer: serving http://{}/metrics",
+            l.local_addr().expect("a")
+        );
+        while let Ok((mut c, _)) = l.accept().await {
+            let mut b = [0; 1024];
+            let _ = c.read(&mut b).await;
+            let t = {
+                let g = s.0.lock().unwrap_or_else(|e| e.into_inner());
+                serde_json::to_string(&g.balances).expect("j")
+            };
+            let _ = c
+                .write_all(format!("HTTP/1.0 200 OK\r\n\r\n{t}").as_bytes())
+                .await;
+        }
+    }
 }

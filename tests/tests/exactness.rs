@@ -1,0 +1,304 @@
+//! Every byte of every kind of traffic is in a flow or in a named remainder, to the byte: the agent's accounts against
+//! the interface's counters and against a capture on the far side.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod common;
+
+use common::{Case, Shape, check};
+use observer_tests::{
+    Wire,
+    capture::View,
+    offload::Offload,
+    traffic::{Abort, ExtraHeader, IcmpEcho, Plan, Refused, Side, TcpAbort, TcpTalk, UdpTalk},
+};
+
+fn near_opens(name: &'static str, plan: Plan) -> Case {
+    Case::new(name, plan)
+}
+
+fn far_opens(name: &'static str, plan: Plan) -> Case {
+    Case {
+        far_opens: true,
+        ..Case::new(name, plan)
+    }
+}
+
+#[test]
+fn tcp_bulk() {
+    check(&near_opens(
+        "tcp_bulk",
+        TcpTalk::bulk(20_000_000, 10_000_000).plan(),
+    ));
+}
+
+#[test]
+fn tcp_bulk_ipv6() {
+    check(&Case {
+        ip_version: 6,
+        ..near_opens("tcp_bulk_ipv6", TcpTalk::bulk(5_000_000, 5_000_000).plan())
+    });
+}
+
+#[test]
+fn tcp_bulk_mapped() {
+    let talk = TcpTalk {
+        mapped: true,
+        ..TcpTalk::bulk(2_000_000, 2_000_000)
+    };
+    check(&near_opens("tcp_bulk_mapped", talk.plan()));
+}
+
+#[test]
+fn tcp_messages() {
+    check(&near_opens(
+        "tcp_messages",
+        TcpTalk::messages(5_000, 100).plan(),
+    ));
+}
+
+#[test]
+fn short_connections_closed_here() {
+    check(&near_opens(
+        "short_connections_closed_here",
+        TcpTalk::short(2_000, Side::Client).plan(),
+    ));
+}
+
+#[test]
+fn short_connections_closed_there() {
+    check(&near_opens(
+        "short_connections_closed_there",
+        TcpTalk::short(2_000, Side::Server).plan(),
+    ));
+}
+
+#[test]
+fn as_server_closed_there() {
+    check(&far_opens(
+        "as_server_closed_there",
+        TcpTalk::short(500, Side::Client).plan(),
+    ));
+}
+
+#[test]
+fn as_server_closed_here() {
+    check(&far_opens(
+        "as_server_closed_here",
+        TcpTalk::short(500, Side::Server).plan(),
+    ));
+}
+
+#[test]
+fn as_server_ipv6() {
+    check(&Case {
+        ip_version: 6,
+        ..far_opens("as_server_ipv6", TcpTalk::short(300, Side::Server).plan())
+    });
+}
+
+#[test]
+fn closed_with_unread_data() {
+    let abort = TcpAbort {
+        connections: 50,
+        bytes: 20_000,
+        how: Abort::UnreadData,
+        by: Side::Client,
+    };
+    check(&near_opens("closed_with_unread_data", abort.plan()));
+}
+
+#[test]
+fn reset_by_the_other_end() {
+    let abort = TcpAbort {
+        connections: 50,
+        bytes: 20_000,
+        how: Abort::LingerZero,
+        by: Side::Server,
+    };
+    check(&near_opens("reset_by_the_other_end", abort.plan()));
+}
+
+#[test]
+fn refused_there() {
+    check(&near_opens("refused_there", Refused::tcp(20).plan()));
+}
+
+#[test]
+fn refused_here() {
+    check(&far_opens("refused_here", Refused::tcp(20).plan()));
+}
+
+#[test]
+fn refused_here_ipv6() {
+    check(&Case {
+        ip_version: 6,
+        ..far_opens("refused_here_ipv6", Refused::tcp(20).plan())
+    });
+}
+
+#[test]
+fn udp_refused_here() {
+    let case = far_opens("udp_refused_here", Refused::udp(10, 100).plan());
+    check(&Case {
+        closed_udp_port: true,
+        ..case
+    });
+}
+
+#[test]
+fn ipv6_extension_headers() {
+    let talk = TcpTalk {
+        header: ExtraHeader::Ipv6DestinationOptions,
+        ..TcpTalk::bulk(2_000_000, 1_000_000)
+    };
+    check(&Case {
+        ip_version: 6,
+        ..near_opens("ipv6_extension_headers", talk.plan())
+    });
+}
+
+#[test]
+fn ipv4_options() {
+    let talk = TcpTalk {
+        header: ExtraHeader::Ipv4Nops,
+        ..TcpTalk::bulk(2_000_000, 1_000_000)
+    };
+    check(&near_opens("ipv4_options", talk.plan()));
+    let talk = TcpTalk {
+        header: ExtraHeader::Ipv4RecordRoute,
+        ..talk
+    };
+    check(&near_opens("ipv4_record_route", talk.plan()));
+}
+
+#[test]
+fn small_and_large_mtu() {
+    for (name, mtu_bytes) in [("mtu_1280", 1280), ("mtu_9000", 9000)] {
+        let wire = Wire {
+            mtu_bytes,
+            ..Wire::default()
+        };
+        check(&Case {
+            wire,
+            ..near_opens(name, TcpTalk::bulk(3_000_000, 3_000_000).plan())
+        });
+    }
+}
+
+#[test]
+fn offloads_off() {
+    let wire = Wire {
+        near_offload: Offload::OFF,
+        ..Wire::default()
+    };
+    check(&Case {
+        wire,
+        ..near_opens("offloads_off", TcpTalk::bulk(3_000_000, 3_000_000).plan())
+    });
+}
+
+#[test]
+fn bundles_received() {
+    let wire = Wire {
+        far_offload: Offload::DEFAULT,
+        ..Wire::default()
+    };
+    let case = near_opens(
+        "bundles_received",
+        TcpTalk::bulk(3_000_000, 10_000_000).plan(),
+    );
+    check(&Case {
+        wire,
+        view: View::Bundles,
+        ..case
+    });
+}
+
+#[test]
+fn virtio_receive() {
+    let case = near_opens("virtio_receive", TcpTalk::bulk(3_000_000, 3_000_000).plan());
+    let wire = Wire {
+        far_offload: Offload::DEFAULT,
+        ..Wire::default()
+    };
+    check(&Case {
+        shape: Shape::Tunnelled,
+        wire,
+        ..case
+    });
+}
+
+#[test]
+fn udp_datagrams() {
+    let talk = UdpTalk {
+        replies: true,
+        ..UdpTalk::datagrams(2_000, 500)
+    };
+    check(&near_opens("udp_datagrams", talk.plan()));
+    check(&Case {
+        ip_version: 6,
+        ..near_opens("udp_datagrams_ipv6", talk.plan())
+    });
+    check(&far_opens("udp_as_server", talk.plan()));
+}
+
+#[test]
+fn udp_segments() {
+    check(&near_opens(
+        "udp_segments",
+        UdpTalk::segmented(500, 12_000, 1_200).plan(),
+    ));
+}
+
+#[test]
+fn udp_fragments() {
+    check(&near_opens(
+        "udp_fragments",
+        UdpTalk::datagrams(100, 8_000).plan(),
+    ));
+    check(&Case {
+        ip_version: 6,
+        ..near_opens("udp_fragments_ipv6", UdpTalk::datagrams(100, 8_000).plan())
+    });
+    check(&far_opens(
+        "udp_fragments_received",
+        UdpTalk::datagrams(100, 8_000).plan(),
+    ));
+}
+
+#[test]
+fn one_socket_to_500_remotes() {
+    check(&near_opens(
+        "one_socket_to_500_remotes",
+        UdpTalk::fan_out(500, 200).plan(),
+    ));
+}
+
+#[test]
+fn two_threads_on_one_socket() {
+    check(&near_opens(
+        "two_threads_on_one_socket",
+        UdpTalk::two_threads(100_000, 32).plan(),
+    ));
+}
+
+#[test]
+fn icmp_both_ways() {
+    check(&near_opens(
+        "icmp_sent",
+        IcmpEcho {
+            count: 5,
+            payload_bytes: 56,
+        }
+        .plan(),
+    ));
+    check(&far_opens(
+        "icmp_received",
+        IcmpEcho {
+            count: 5,
+            payload_bytes: 56,
+        }
+        .plan(),
+    ));
+}
