@@ -169,7 +169,7 @@ impl Flow {
 
 /// The storage budget: option memory is shared with MSG_ZEROCOPY and filters (design, section 4).
 const _: () = assert!(size_of::<Flow>() <= 256);
-const _: () = assert!(size_of::<Flow>() % 8 == 0);
+const _: () = assert!(size_of::<Flow>().is_multiple_of(8));
 /// The kernel half reads and writes addresses as two words.
 const _: () =
     assert!(offset_of!(Flow, local_address) % 8 == 0 && offset_of!(Flow, remote_address) % 8 == 0);
@@ -227,7 +227,7 @@ pub struct UdpFlow {
     pub _pad: [u8; 5],
 }
 
-const _: () = assert!(size_of::<UdpFlow>() % 8 == 0);
+const _: () = assert!(size_of::<UdpFlow>().is_multiple_of(8));
 
 /// Where a packet's bytes are counted. The first group is counted by the socket hooks, the second at the uplink.
 #[repr(u8)]

@@ -456,8 +456,8 @@ mod tests {
             let ip_bytes = if ip_version == 4 { 20 } else { 48 };
             let headers = Headers {
                 ip_version,
-                fragment,
                 later_fragment,
+                fragment,
                 ip_bytes,
                 ..Headers::default()
             };

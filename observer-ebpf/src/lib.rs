@@ -4,6 +4,15 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::inline_always,
+    reason = "a call in BPF takes five registers and hides bounds from the verifier"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "flag bits move between words whose widths the ABI fixes, and lengths are those of packets"
+)]
 
 pub mod abi;
 pub mod account;

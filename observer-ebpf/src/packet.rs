@@ -302,6 +302,7 @@ pub fn size<P: Packet>(packet: &P, header_bytes: u32) -> Size {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
 

@@ -155,7 +155,7 @@ impl Agent {
         std::thread::spawn(move || {
             lines
                 .map_while(Result::ok)
-                .for_each(|line| eprintln!("agent: {line}"))
+                .for_each(|line| eprintln!("agent: {line}"));
         });
         Ok(Self {
             child,

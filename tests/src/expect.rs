@@ -62,12 +62,7 @@ pub fn expected(packets: &[Packet], closed_udp_ports: &[u16]) -> Expected {
                 } += non_ip_bytes(packet);
             }
             Class::NeighborDiscovery | Class::Mld => *kernel(&mut sums, egress) += bytes,
-            Class::Icmp
-                if egress && matches!((packet.protocol, packet.icmp_type), (1, 8) | (58, 128)) =>
-            {
-                sums.raw_egress += bytes;
-            }
-            Class::Icmp => *kernel(&mut sums, egress) += bytes,
+            Class::Icmp => *icmp(&mut sums, packet, egress) += bytes,
             Class::LaterFragment => {
                 *fragments(&mut sums, egress) += u64::from(packet.network_header_bytes);
             }
@@ -210,6 +205,15 @@ fn kernel(sums: &mut Expected, egress: bool) -> &mut u64 {
         &mut sums.kernel_made_egress
     } else {
         &mut sums.no_socket_ingress
+    }
+}
+
+/// Echo requests are a process's, all else is the kernel's.
+fn icmp<'a>(sums: &'a mut Expected, packet: &Packet, egress: bool) -> &'a mut u64 {
+    if egress && matches!((packet.protocol, packet.icmp_type), (1, 8) | (58, 128)) {
+        &mut sums.raw_egress
+    } else {
+        kernel(sums, egress)
     }
 }
 

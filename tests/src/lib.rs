@@ -14,6 +14,16 @@
 //! # Ok(()) }
 //! ```
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "headers, socket options and ring blocks have fields of fixed width, filled with numbers made to fit"
+)]
+#![expect(clippy::struct_excessive_bools, reason = "plans are lists of switches")]
+#![expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "makers are called alike, whatever their size"
+)]
+
 pub mod agent;
 pub mod capture;
 pub mod classify;

@@ -147,13 +147,7 @@ impl Packet {
             None => 0,
             Some(Fragment {
                 offset_bytes: 0, ..
-            }) => {
-                if self.ip_version == 6 {
-                    8
-                } else {
-                    0
-                }
-            }
+            }) if self.ip_version == 6 => 8,
             Some(_) => u32::from(self.network_header_bytes),
         }
     }
@@ -319,7 +313,7 @@ mod tests {
     fn tcp(header: u8) -> Vec<u8> {
         let mut head = vec![0; usize::from(header)];
         head[..4].copy_from_slice(&[0x1f, 0x90, 0, 80]);
-        head[12] = header / 4 << 4;
+        head[12] = (header / 4) << 4;
         head[13] = 0x10;
         head
     }

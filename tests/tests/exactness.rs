@@ -1,8 +1,6 @@
 //! Every byte of every kind of traffic is in a flow or in a named remainder, to the byte: the agent's accounts against
 //! the interface's counters and against a capture on the far side.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 mod common;
 
 use common::{Case, Shape, check};

@@ -24,7 +24,7 @@ pub struct CatalogArgs {
 const TABLE: &str = "observer/core/data/addresses.bin";
 const PROVENANCE: &str = "observer/core/data/addresses.json";
 
-pub fn run(args: CatalogArgs) -> Result<()> {
+pub fn run(args: &CatalogArgs) -> Result<()> {
     let root = root()?;
     let built = build(&root)?;
     if args.check {

@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         Verb::Test(args) => test::run(&args),
         Verb::Lint => Ok(lint::run()),
         Verb::Tidy => Ok(tidy::run()),
-        Verb::Catalog(args) => catalog::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Catalog(args) => catalog::run(&args).map(|()| ExitCode::SUCCESS),
         Verb::Ci => ci::run(),
     };
     match outcome {

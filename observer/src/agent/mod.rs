@@ -19,6 +19,7 @@ use observer_core::{
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::Notify,
+    task::JoinSet,
     time::{MissedTickBehavior, interval, sleep},
 };
 
@@ -49,8 +50,10 @@ async fn serve(settings: Settings) -> Result<()> {
         None => None,
     };
     let mut agent = Agent::start(&settings)?;
-    let server =
-        server.map(|listener| tokio::spawn(metrics::server::serve(listener, shared.clone())));
+    let mut servers = JoinSet::new();
+    if let Some(listener) = server {
+        servers.spawn(metrics::server::serve(listener, shared.clone()));
+    }
     shared.publish(agent.tick()?);
 
     let end = sleep(
@@ -76,9 +79,7 @@ async fn serve(settings: Settings) -> Result<()> {
         }
     }
     shared.publish(agent.tick()?);
-    if let Some(server) = server {
-        server.abort();
-    }
+    servers.shutdown().await;
     Ok(())
 }
 

@@ -20,7 +20,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 pub enum Output {
     /// Nobody asked for records.
     Nowhere,
-    StandardOutput(BufWriter<io::Stdout>),
+    Stdout(BufWriter<io::Stdout>),
     File {
         writer: BufWriter<File>,
         path: PathBuf,
@@ -36,9 +36,10 @@ impl Output {
     pub fn open(destination: Option<&Destination>, whole_bytes: u64) -> Result<Self> {
         match destination {
             None => Ok(Self::Nowhere),
-            Some(Destination::StandardOutput) => Ok(Self::StandardOutput(
-                BufWriter::with_capacity(BUFFER_BYTES, io::stdout()),
-            )),
+            Some(Destination::Stdout) => Ok(Self::Stdout(BufWriter::with_capacity(
+                BUFFER_BYTES,
+                io::stdout(),
+            ))),
             Some(Destination::File(path)) => {
                 let file = OpenOptions::new()
                     .append(true)
@@ -70,7 +71,7 @@ impl Output {
     pub fn write(&mut self, record: &FlowRecord) -> Result<()> {
         match self {
             Self::Nowhere => Ok(()),
-            Self::StandardOutput(writer) => {
+            Self::Stdout(writer) => {
                 serde_json::to_writer(&mut *writer, record).context("write a flow record")?;
                 writer.write_all(b"\n").context("write a flow record")
             }
@@ -95,7 +96,7 @@ impl Output {
     pub fn flush(&mut self) -> Result<()> {
         match self {
             Self::Nowhere => Ok(()),
-            Self::StandardOutput(writer) => writer.flush().context("write flow records"),
+            Self::Stdout(writer) => writer.flush().context("write flow records"),
             Self::File { writer, path, .. } => writer
                 .flush()
                 .with_context(|| format!("write flow records to `{}`", path.display())),

@@ -22,7 +22,7 @@ pub struct Settings {
 /// Where records go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
-    StandardOutput,
+    Stdout,
     File(PathBuf),
 }
 
@@ -31,7 +31,7 @@ impl FromStr for Destination {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(if text == "-" {
-            Self::StandardOutput
+            Self::Stdout
         } else {
             Self::File(PathBuf::from(text))
         })

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 pub struct Shared(Arc<Mutex<Snapshot>>);
 impl Shared {
     pub fn publish(&self, s: Snapshot) {
-        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = s;
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = s;
     }
 }
 pub mod server {
@@ -25,7 +28,9 @@ pub mod server {
             let mut b = [0; 1024];
             let _ = c.read(&mut b).await;
             let t = {
-                let g = s.0.lock().unwrap_or_else(|e| e.into_inner());
+                let g =
+                    s.0.lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner);
                 serde_json::to_string(&g.balances).expect("j")
             };
             let _ = c

@@ -1,6 +1,12 @@
 //! The only room that imports aya: loads and attaches the kernel programs and reads what they counted. Hands out bytes
 //! and numbers; what they mean is the business of `observer-core`.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "structs of the kernel's interfaces have fields of fixed width, filled with numbers made to fit"
+)]
+
 mod attach;
 mod btf;
 pub mod capability;
@@ -15,10 +21,11 @@ mod ring;
 mod sys;
 mod uplink;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use aya::{
+    Ebpf,
     maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, Queue, SkStorage, lpm_trie::Key},
     programs::ProgramInfo,
 };
@@ -102,7 +109,6 @@ pub struct Probe {
     slot_totals: PerCpuArray<MapData, [u8; COUNTERS]>,
     uplink_totals: PerCpuArray<MapData, [u8; UPLINK_TOTALS]>,
     lost: PerCpuArray<MapData, u64>,
-    prefixes: LpmTrie<MapData, [u8; 16], u32>,
     events: Ring,
     programs: Vec<(String, u32)>,
     _hooks: Vec<attach::Attachment>,
@@ -138,52 +144,18 @@ impl Probe {
             reused,
         } = load::load(pins.as_deref(), &settings.limits)?;
 
-        let mut table = LpmTrie::try_from(take(&mut ebpf, "PREFIXES")?)?;
-        for prefix in prefixes {
-            let key = Key::new(u32::from(prefix.length), prefix.address);
-            table
-                .insert(&key, prefix.tag, 0)
-                .with_context(|| format!("tell the kernel the prefix {prefix:?}"))?;
-        }
+        fill_prefixes(&mut ebpf, prefixes)?;
         if !reused {
-            let mut free = Queue::try_from(take(&mut ebpf, "SLOTS_FREE")?)?;
-            for slot in 1..abi::SLOTS_MAX {
-                free.push(slot, 0).context("fill the list of free slots")?;
-            }
+            fill_free_slots(&mut ebpf)?;
         }
-        let origins = SkStorage::try_from(take(&mut ebpf, "ORIGINS")?)?;
-        let mut uplink_rows = UplinkRows {
-            keys: HashMap::try_from(take(&mut ebpf, "UPLINKS")?)?,
-            configs: Array::try_from(take(&mut ebpf, "UPLINK_CONFIGS")?)?,
+        let flows = if refused.iter().any(|(name, _)| name == "read_flows") {
+            None
+        } else {
+            Some(FlowReader::open(&mut ebpf, settings.limits.reads_bytes)?)
         };
-        let reads = take(&mut ebpf, "READS")?;
-        let flows_map = take(&mut ebpf, "FLOWS")?;
-        let flows = match refused.iter().any(|(name, _)| name == "read_flows") {
-            true => None,
-            false => Some(FlowReader::open(
-                &mut ebpf,
-                flows_map,
-                &reads,
-                settings.limits.reads_bytes,
-            )?),
-        };
-
         // A socket's namespace is noted when it is made, so that hook comes before the first device is opened.
         let (hooks, _) = attach::attach_hooks(&mut ebpf, &root.path, pins.as_deref())?;
-        let mut uplinks = Vec::new();
-        for spec in &settings.uplinks {
-            let mut device = Device::open(spec)?;
-            if device.netns_cookie == 0 {
-                device.netns_cookie = noted_cookie(&origins, spec).unwrap_or(0);
-            }
-            let index = uplink_rows.enter(&device)?;
-            let attachment = uplink::attach(&mut ebpf, index as usize, spec, pins.as_deref())?;
-            uplinks.push(Uplink {
-                device,
-                index,
-                _attachment: attachment,
-            });
-        }
+        let uplinks = attach_uplinks(&mut ebpf, &settings.uplinks, pins.as_deref())?;
         let programs = ebpf
             .programs()
             .filter_map(|(name, program)| Some((name.to_owned(), program.info().ok()?.id())))
@@ -200,7 +172,6 @@ impl Probe {
             slot_totals: PerCpuArray::try_from(take(&mut ebpf, "SLOT_TOTALS")?)?,
             uplink_totals: PerCpuArray::try_from(take(&mut ebpf, "UPLINK_TOTALS")?)?,
             lost: PerCpuArray::try_from(take(&mut ebpf, "LOST")?)?,
-            prefixes: table,
             events: Ring::open(
                 ring_descriptor(&take(&mut ebpf, "EVENTS")?)?,
                 settings.limits.events_bytes,
@@ -212,7 +183,55 @@ impl Probe {
     }
 }
 
-fn take(ebpf: &mut aya::Ebpf, name: &str) -> Result<Map> {
+/// Tells the kernel the address table; a reused one is brought up to it.
+fn fill_prefixes(ebpf: &mut Ebpf, prefixes: impl Iterator<Item = Prefix>) -> Result<()> {
+    let mut table = LpmTrie::try_from(take(ebpf, "PREFIXES")?)?;
+    for prefix in prefixes {
+        let key = Key::new(u32::from(prefix.length), prefix.address);
+        table
+            .insert(&key, prefix.tag, 0)
+            .with_context(|| format!("tell the kernel the prefix {prefix:?}"))?;
+    }
+    Ok(())
+}
+
+/// Slot 0 takes what finds no other.
+fn fill_free_slots(ebpf: &mut Ebpf) -> Result<()> {
+    let mut free = Queue::try_from(take(ebpf, "SLOTS_FREE")?)?;
+    for slot in 1..abi::SLOTS_MAX {
+        free.push(slot, 0).context("fill the list of free slots")?;
+    }
+    Ok(())
+}
+
+fn attach_uplinks(
+    ebpf: &mut Ebpf,
+    specs: &[UplinkSpec],
+    pins: Option<&Path>,
+) -> Result<Vec<Uplink>> {
+    let origins = SkStorage::try_from(take(ebpf, "ORIGINS")?)?;
+    let mut rows = UplinkRows {
+        keys: HashMap::try_from(take(ebpf, "UPLINKS")?)?,
+        configs: Array::try_from(take(ebpf, "UPLINK_CONFIGS")?)?,
+    };
+    let mut uplinks = Vec::new();
+    for spec in specs {
+        let mut device = Device::open(spec)?;
+        if device.netns_cookie == 0 {
+            device.netns_cookie = noted_cookie(&origins, spec).unwrap_or(0);
+        }
+        let index = rows.enter(&device)?;
+        let attachment = uplink::attach(ebpf, index as usize, spec, pins)?;
+        uplinks.push(Uplink {
+            device,
+            index,
+            _attachment: attachment,
+        });
+    }
+    Ok(uplinks)
+}
+
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
     ebpf.take_map(name)
         .with_context(|| format!("no map `{name}` in the object"))
 }

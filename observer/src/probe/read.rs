@@ -21,7 +21,7 @@ use observer_ebpf::abi::{Counters, LOSSES, Lost, UplinkTotals};
 
 use super::{
     COUNTERS, Probe, RunTime, UDP_KEY, UDP_VALUE, UPLINK_TOTALS, device::InterfaceCounters,
-    ring::Ring, ring_descriptor, run_time, sys,
+    ring::Ring, ring_descriptor, run_time, sys, take,
 };
 
 /// Passes over all sockets in one tick: the ring holds some 30,000 flows a pass.
@@ -36,7 +36,8 @@ pub struct FlowReader {
 
 impl FlowReader {
     /// Links the iterator program to the storage map.
-    pub fn open(ebpf: &mut Ebpf, flows: Map, reads: &Map, reads_bytes: u32) -> Result<Self> {
+    pub fn open(ebpf: &mut Ebpf, reads_bytes: u32) -> Result<Self> {
+        let (flows, reads) = (take(ebpf, "FLOWS")?, take(ebpf, "READS")?);
         let program: &mut Iter = ebpf
             .program_mut("read_flows")
             .context("no program `read_flows` in the object")?
@@ -47,7 +48,7 @@ impl FlowReader {
         };
         let link = sys::link_map_iterator(program.fd()?.as_fd(), data.fd().as_fd())
             .context("link the iterator")?;
-        let ring = Ring::open(ring_descriptor(reads)?, reads_bytes)
+        let ring = Ring::open(ring_descriptor(&reads)?, reads_bytes)
             .context("map the ring of read flows")?;
         Ok(Self {
             link,
@@ -108,7 +109,7 @@ impl Probe {
     /// # Errors
     /// Where the map cannot be read.
     pub fn read_udp(&self, mut take: impl FnMut(&[u8; UDP_KEY], &[u8; UDP_VALUE])) -> Result<()> {
-        for entry in self.udp_flows.iter() {
+        for entry in &self.udp_flows {
             let (key, value) = entry.context("read the table of UDP remotes")?;
             take(&key, &value);
         }
@@ -139,7 +140,7 @@ impl Probe {
     /// # Errors
     /// Where the maps cannot be read.
     pub fn read_slots(&self, mut take: impl FnMut(&[u8], Counters)) -> Result<()> {
-        for entry in self.slots.iter() {
+        for entry in &self.slots {
             let (key, slot) = entry.context("read the slots")?;
             take(&key, self.slot(slot)?);
         }

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    mem::ManuallyDrop,
     os::fd::AsFd as _,
     path::{Path, PathBuf},
 };
@@ -51,7 +52,8 @@ impl Drop for Held {
             return;
         };
         if *stays {
-            std::mem::forget(link);
+            // Dropping it would take the filter away.
+            let _stays = ManuallyDrop::new(link);
             return;
         }
         // The namespace may be gone, and the filter with it.
@@ -129,20 +131,15 @@ fn attach_filter(
     // It may be there already, ours or another agent's; the attachment tells.
     let _ = tc::qdisc_add_clsact(&spec.device);
     let earlier = SchedClassifierLink::attached(&spec.device, direction, PRIORITY, HANDLE, None)?;
-    let id = match program.attach_to_link(earlier) {
-        Ok(id) => id,
-        Err(_) => {
-            let options = NlOptions {
-                priority: PRIORITY,
-                handle: HANDLE,
-                ..NlOptions::default()
-            };
-            program.attach_with_options(
-                &spec.device,
-                direction,
-                TcAttachOptions::Netlink(options),
-            )?
-        }
+    let id = if let Ok(id) = program.attach_to_link(earlier) {
+        id
+    } else {
+        let options = NlOptions {
+            priority: PRIORITY,
+            handle: HANDLE,
+            ..NlOptions::default()
+        };
+        program.attach_with_options(&spec.device, direction, TcAttachOptions::Netlink(options))?
     };
     Ok(Held::Filter {
         link: Some(program.take_link(id)?),

@@ -166,6 +166,10 @@ pub(super) struct Block<'r> {
     start: *mut u8,
 }
 
+#[expect(
+    clippy::cast_ptr_alignment,
+    reason = "the kernel aligns blocks and packets of the ring"
+)]
 impl Block<'_> {
     /// Summarises each packet, with the length of its link header.
     pub(super) fn for_each(&self, mut add: impl FnMut((Packet, u32))) {
@@ -222,6 +226,7 @@ impl Drop for Block<'_> {
 }
 
 /// Says to whom the block at `start` belongs.
+#[expect(clippy::cast_ptr_alignment, reason = "the kernel aligns blocks")]
 fn status<'r>(start: *mut u8) -> &'r AtomicU32 {
     let block = start.cast::<libc::tpacket_block_desc>();
     // SAFETY: the descriptor is aligned and mapped as long as the ring; the kernel changes the status, hence atomic.

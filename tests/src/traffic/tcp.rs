@@ -128,7 +128,7 @@ impl TcpTalk {
             };
             let send = || send(stream, sent, self.write_bytes);
             let receive = || receive(stream, received);
-            let (writes, _) = match (self.both_at_once, side) {
+            let (writes, ()) = match (self.both_at_once, side) {
                 (true, _) => std::thread::scope(|scope| {
                     let writer = scope.spawn(send);
                     let received = receive();

@@ -134,7 +134,7 @@ fn measure<M>(
     end: impl FnOnce(M) -> Result<Record>,
 ) -> Result<()> {
     let uplink = uplink(hosts.near, hosts.device);
-    let agent = Agent::start(&[uplink.clone()], &[])?;
+    let agent = Agent::start(std::slice::from_ref(&uplink), &[])?;
     let on_device =
         Meter::start(hosts.near, hosts.device, View::Segments).context("meter on the uplink")?;
     let on_link = start().context("meter on the link")?;

@@ -163,9 +163,10 @@ fn azure_region(region: &str, suffix: &str) -> Result<String> {
     let short = AZURE_REGIONS.iter().find(|(short, _)| *short == region);
     let long = short.map_or(region, |(_, long)| long);
     // A tag's suffix is the region's short or long name, or that of a staging stamp in it.
-    match suffix == region || suffix == long || suffix.strip_suffix("stage") == Some(region) {
-        true => Ok(long.into()),
-        false => bail!("the suffix `{suffix}` is not known as region `{region}`"),
+    if suffix == region || suffix == long || suffix.strip_suffix("stage") == Some(region) {
+        Ok(long.into())
+    } else {
+        bail!("the suffix `{suffix}` is not known as region `{region}`")
     }
 }
 

@@ -77,8 +77,7 @@ fn check(wheel: &PathBuf) -> Result<()> {
     let bytes = fs::read(wheel).with_context(|| format!("read `{}`", wheel.display()))?;
     let found: String = Sha256::digest(&bytes)
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     ensure!(
         found == WHEEL_SHA256,
         "check `{}`: sha256 is `{found}`, `{WHEEL_SHA256}` is pinned; remove the file to fetch it again",

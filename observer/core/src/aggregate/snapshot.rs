@@ -181,14 +181,15 @@ impl Totals {
                 &mut sums,
                 readings,
                 slot.uplink,
-                &identity(slot.tag).cloud,
+                identity(slot.tag).cloud.as_ref(),
                 reason,
                 bytes,
             );
         }
         let mut wavering: BTreeMap<RemainderKey, i128> = BTreeMap::new();
         for (key, bytes) in readings.unrecorded {
-            let cloud = &identity(key.tag).cloud;
+            let identity = identity(key.tag);
+            let cloud = identity.cloud.as_ref();
             add(
                 &mut wavering,
                 readings,
@@ -275,7 +276,7 @@ fn add(
     sums: &mut BTreeMap<RemainderKey, i128>,
     readings: &Readings<'_>,
     uplink: Option<UplinkIndex>,
-    cloud: &Option<Word>,
+    cloud: Option<&Word>,
     reason: RemainderReason,
     bytes: Bytes,
 ) {
@@ -286,7 +287,7 @@ fn add(
     for direction in Direction::BOTH {
         let measure = reading.map_or(Measure::Wire, |reading| direction.of(reading.rules).measure);
         let sum = sums
-            .entry((uplink, direction, reason, cloud.clone()))
+            .entry((uplink, direction, reason, cloud.cloned()))
             .or_default();
         *sum += bytes.get(measure, direction);
     }

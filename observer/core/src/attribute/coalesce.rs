@@ -43,12 +43,16 @@ impl Batch {
         self.flows.into_iter().flatten()
     }
 
+    #[expect(
+        clippy::large_types_passed_by_value,
+        reason = "the reading moves into the batch"
+    )]
     fn add(&mut self, reading: FlowTotals) {
         let next = self.flows.len();
         let place = *self.places.entry(reading.key).or_insert(next);
         match self.flows.get_mut(place) {
             Some(Some(held)) if held.start_ns == reading.start_ns => *held = held.merged(reading),
-            Some(Some(_)) | Some(None) | None => {
+            Some(Some(_) | None) | None => {
                 self.places.insert(reading.key, next);
                 self.flows.push(Some(reading));
             }

@@ -9,7 +9,6 @@ use observer_ebpf::abi::{self, flag};
 
 use super::{DecodeError, wire::whole};
 use crate::model::{
-    counters::Counters,
     flow::{Comm, Endpoint, FlowFlags, FlowKey, FlowTotals, Owner, RemoteKey, Timing},
     kernel::{Losses, SlotTotals, UplinkIndex, home_from_number},
     names::{Initiator, LossPlace, Protocol},

@@ -55,6 +55,10 @@ impl Claim {
 
 /// Counts the rows of each source, drops repeated ones, numbers words, claims and sets in the order of their content.
 #[must_use]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the rows are of no use afterwards"
+)]
 pub fn collect(date: &str, mut sources: Vec<Source>, rows: Vec<(Prefix, Claim)>) -> Contents {
     for (_, claim) in &rows {
         if let Some(source) = sources.get_mut(claim.source as usize) {

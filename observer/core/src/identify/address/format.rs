@@ -92,7 +92,9 @@ pub fn decode(file: &[u8]) -> Result<Contents, FormatError> {
 
 /// Lower-case hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn encode_body(contents: &Contents) -> Vec<u8> {
@@ -285,7 +287,10 @@ mod tests {
     #[test]
     fn a_body_longer_than_stated_is_not_inflated() {
         let mut checked = 8u32.to_le_bytes().to_vec();
-        checked.extend(miniz_oxide::deflate::compress_to_vec_zlib(&[0; 1 << 20], 9));
+        checked.extend(miniz_oxide::deflate::compress_to_vec_zlib(
+            &vec![0; 1 << 20],
+            9,
+        ));
         let file = [&MAGIC[..], &Sha256::digest(&checked), &checked].concat();
         assert_eq!(decode(&file), Err(FormatError::Inflate));
         let checked = u32::MAX.to_le_bytes();

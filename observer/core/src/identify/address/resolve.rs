@@ -139,8 +139,8 @@ struct Field<'t> {
 
 impl<'t> Field<'t> {
     /// Several values that exclude each other: none is known.
-    fn one_of(values: Vec<&'t str>) -> Self {
-        match values[..] {
+    fn one_of(values: &[&'t str]) -> Self {
+        match *values {
             [] => Self {
                 known: None,
                 confidence: Confidence::Certain,
@@ -159,14 +159,14 @@ impl<'t> Field<'t> {
 
 fn whose<'t>(claims: &[(u32, Tag<'t>)]) -> Field<'t> {
     let Some((longest, _)) = claims.iter().find(|(_, tag)| tag.owner().is_some()) else {
-        return Field::one_of(Vec::new());
+        return Field::one_of(&[]);
     };
     let there = claims.iter().filter(|(depth, _)| depth == longest);
     let there = distinct(there.filter_map(|(_, tag)| tag.owner()));
     let anywhere = distinct(claims.iter().filter_map(|(_, tag)| tag.owner()));
     // The longer network goes before the shorter one, but they do disagree.
     let overruled = anywhere.len() > there.len();
-    let mut field = Field::one_of(there);
+    let mut field = Field::one_of(&there);
     if overruled {
         field.confidence = field.confidence.min(Confidence::Likely);
     }
@@ -175,7 +175,7 @@ fn whose<'t>(claims: &[(u32, Tag<'t>)]) -> Field<'t> {
 
 fn region<'t>(claims: &[(u32, Tag<'t>)]) -> Field<'t> {
     let Some((longest, _)) = claims.iter().find(|(_, tag)| tag.region.is_some()) else {
-        return Field::one_of(Vec::new());
+        return Field::one_of(&[]);
     };
     let mut regions = distinct(
         claims
@@ -186,7 +186,7 @@ fn region<'t>(claims: &[(u32, Tag<'t>)]) -> Field<'t> {
     if regions.len() > 1 {
         regions.retain(|region| *region != GLOBAL);
     }
-    Field::one_of(regions)
+    Field::one_of(&regions)
 }
 
 struct Service<'t> {
@@ -299,6 +299,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn precedence_is_as_stated() {
         let cases: [(&[(&str, &str)], &str); 12] = [
             (

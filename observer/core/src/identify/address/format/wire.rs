@@ -10,7 +10,7 @@ impl Writer {
             self.0.push((number & 0x7f) as u8 | 0x80);
             number >>= 7;
         }
-        self.0.push(number as u8);
+        self.0.push((number & 0x7f) as u8);
     }
 
     pub(super) fn count(&mut self, count: usize) {
