@@ -30,6 +30,8 @@ pub struct Agent {
     address: SocketAddr,
     directory: PathBuf,
     flows: PathBuf,
+    /// The directory goes with the agent.
+    owned: bool,
 }
 
 /// One account of `observer report coverage --output json`.
@@ -61,10 +63,10 @@ impl Account {
     }
 }
 
-/// The built executable: `OBSERVER`, else beside the running test. `None` with a printed reason where it is not there.
+/// The built executable: `OBSERVER_BIN`, else beside the running test. `None` with a printed reason where it is not there.
 #[must_use]
 pub fn executable() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("OBSERVER") {
+    if let Some(path) = std::env::var_os("OBSERVER_BIN") {
         return Some(PathBuf::from(path));
     }
     let test = std::env::current_exe().ok()?;
@@ -92,7 +94,6 @@ pub fn uplink(host: &Host, device: &str) -> String {
 impl Agent {
     /// Starts an agent that balances `uplinks`, with further `arguments`; returns once it counts.
     pub fn start(uplinks: &[String], arguments: &[&str]) -> Result<Self> {
-        let executable = executable().context("the agent is not built")?;
         let unique = format!("observer-test-{}-{:?}", std::process::id(), Instant::now());
         let name: String = unique
             .chars()
@@ -101,17 +102,16 @@ impl Agent {
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory)
             .with_context(|| format!("make `{}`", directory.display()))?;
-        Self::start_in(&executable, directory, uplinks, arguments)
+        let mut agent = Self::start_in(&directory, uplinks, arguments)?;
+        agent.owned = true;
+        Ok(agent)
     }
 
-    fn start_in(
-        executable: &Path,
-        directory: PathBuf,
-        uplinks: &[String],
-        arguments: &[&str],
-    ) -> Result<Self> {
+    /// As [`Agent::start`], with its files in `directory`, which stay: the next agent there continues them.
+    pub fn start_in(directory: &Path, uplinks: &[String], arguments: &[&str]) -> Result<Self> {
+        let executable = executable().context("the agent is not built")?;
         let flows = directory.join("flows.jsonl");
-        let mut command = Command::new(executable);
+        let mut command = Command::new(&executable);
         command.args([
             "run",
             "--listen",
@@ -160,8 +160,9 @@ impl Agent {
         Ok(Self {
             child,
             address,
-            directory,
+            directory: directory.to_owned(),
             flows,
+            owned: false,
         })
     }
 
@@ -219,6 +220,13 @@ impl Agent {
             .map_err(|accounts| anyhow::anyhow!("not two accounts of `{device}`: {accounts:?}"))
     }
 
+    /// Ends the agent as a crash would: it writes nothing more.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill().context("kill the agent")?;
+        self.child.wait().context("await the killed agent")?;
+        Ok(())
+    }
+
     /// Ends the agent as an operator would and returns its records.
     pub fn stop(mut self) -> Result<Vec<Value>> {
         kill(self.pid(), Signal::SIGTERM).context("end the agent")?;
@@ -252,6 +260,8 @@ impl Drop for Agent {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.directory);
+        if self.owned {
+            let _ = fs::remove_dir_all(&self.directory);
+        }
     }
 }

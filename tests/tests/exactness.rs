@@ -163,11 +163,6 @@ fn ipv4_options() {
         ..TcpTalk::bulk(2_000_000, 1_000_000)
     };
     check(&near_opens("ipv4_options", talk.plan()));
-    let talk = TcpTalk {
-        header: ExtraHeader::Ipv4RecordRoute,
-        ..talk
-    };
-    check(&near_opens("ipv4_record_route", talk.plan()));
 }
 
 #[test]
@@ -299,4 +294,14 @@ fn icmp_both_ways() {
         }
         .plan(),
     ));
+}
+
+#[test]
+fn a_rival_wipes_our_flags() {
+    for side in [Side::Client, Side::Server] {
+        check(&Case {
+            arguments: &["--rivals"],
+            ..near_opens("a_rival_wipes_our_flags", TcpTalk::short(300, side).plan())
+        });
+    }
 }

@@ -1,7 +1,7 @@
 //! The programs and what they share: maps, slots, the way a packet's bytes are read.
 
+mod company;
 mod count;
-mod empty;
 mod flow;
 mod maps;
 mod owner;

@@ -56,6 +56,9 @@ pub struct Arguments {
     /// Attach programs that do nothing beside ours, to compare their cost with.
     #[arg(long, hide = true)]
     benchmark: bool,
+    /// Attach programs that wipe callback flags before and after ours.
+    #[arg(long, hide = true)]
+    rivals: bool,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -88,6 +91,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
                 events_bytes: arguments.events_bytes,
                 reads_bytes: arguments.reads_bytes,
                 benchmark: arguments.benchmark,
+                rivals: arguments.rivals,
                 ..defaults
             },
         },

@@ -19,7 +19,7 @@ use aya::{
 use super::sys;
 
 /// Programs attached to the cgroup root; which of them a hook is named after is their own business.
-const HOOKS: [&str; 11] = [
+const HOOKS: [&str; 13] = [
     "note_origin",
     "count_egress",
     "count_ingress",
@@ -28,7 +28,9 @@ const HOOKS: [&str; 11] = [
     "own_sendmsg4",
     "own_sendmsg6",
     "release",
+    "rival_before",
     "follow_state",
+    "rival_after",
     "empty_egress",
     "empty_ingress",
 ];

@@ -126,6 +126,7 @@ pub fn survey(cgroup_path: Option<&Path>, pins: &Path) -> Vec<Capability> {
         reads_bytes: 4096,
         uplinks: 1,
         benchmark: false,
+        rivals: false,
     };
     let refused = match load::load(None, &limits) {
         Ok(loaded) => loaded.refused,

@@ -92,6 +92,7 @@ pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
     for name in names {
         if is_spare_uplink(&name, limits.uplinks)
             || (name.starts_with("empty_") && !limits.benchmark)
+            || (name.starts_with("rival_") && !limits.rivals)
         {
             continue;
         }

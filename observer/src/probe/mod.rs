@@ -51,6 +51,8 @@ pub struct Limits {
     pub uplinks: usize,
     /// Attach programs that do nothing beside the sockets' counting ones, to compare with.
     pub benchmark: bool,
+    /// Attach programs that wipe callback flags before and after ours, as other agents' might.
+    pub rivals: bool,
 }
 
 impl Default for Limits {
@@ -61,6 +63,7 @@ impl Default for Limits {
             reads_bytes: abi::READS_BYTES,
             uplinks: abi::UPLINKS_MAX as usize,
             benchmark: false,
+            rivals: false,
         }
     }
 }

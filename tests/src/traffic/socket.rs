@@ -94,9 +94,12 @@ pub(super) fn accept(listener: &TcpListener, header: ExtraHeader) -> Result<TcpS
     let (stream, _) = listener.accept().context("no connection came")?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    header
-        .apply(&stream)
-        .with_context(|| format!("cannot set {header:?}"))?;
+    // Linux 6.18 sends segments that no receiver takes when an accepted socket is given IPv6 options.
+    if header != ExtraHeader::Ipv6DestinationOptions {
+        header
+            .apply(&stream)
+            .with_context(|| format!("cannot set {header:?}"))?;
+    }
     Ok(stream)
 }
 

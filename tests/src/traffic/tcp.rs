@@ -38,7 +38,7 @@ pub struct TcpTalk {
     pub closes_first: Side,
     /// The client's socket is IPv6, the server's address IPv4.
     pub mapped: bool,
-    /// On everything that both ends send once their socket is there (a SYN-ACK has none).
+    /// On everything that both ends send once their socket is there (a SYN-ACK has none); of IPv6, the client alone.
     pub header: ExtraHeader,
     pub pause: Option<Pause>,
 }

@@ -1,5 +1,7 @@
 //! One case of exactness: a topology, an agent on its near host, traffic, and the comparison of three accounts.
 
+#![allow(dead_code, reason = "each test target uses its own part of this file")]
+
 use std::{
     net::SocketAddr,
     sync::{Mutex, PoisonError},
@@ -39,9 +41,11 @@ pub struct Case {
     pub view: View,
     /// Nobody listens on the near host's UDP port.
     pub closed_udp_port: bool,
+    /// Further arguments of the agent.
+    pub arguments: &'static [&'static str],
 }
 
-const PORT: u16 = 7_000;
+pub const PORT: u16 = 7_000;
 
 impl Case {
     pub fn new(name: &'static str, plan: Plan) -> Self {
@@ -55,22 +59,28 @@ impl Case {
             far_opens: false,
             view: View::Segments,
             closed_udp_port: false,
+            arguments: &[],
         }
     }
 }
 
 /// Agents of several cases at once would only slow each other down.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+pub static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Runs `test` where this machine can; says why where it cannot.
+pub fn guarded(name: &str, test: impl FnOnce() -> Result<()>) {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if !privileged(name) || executable().is_none() {
+        return;
+    }
+    if let Err(error) = test() {
+        panic!("{name}: {error:#}");
+    }
+}
 
 /// Runs the case; says why where this machine cannot.
 pub fn check(case: &Case) {
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    if !privileged(case.name) || executable().is_none() {
-        return;
-    }
-    if let Err(error) = run(case) {
-        panic!("{}: {error:#}", case.name);
-    }
+    guarded(case.name, || run(case));
 }
 
 fn run(case: &Case) -> Result<()> {
@@ -134,7 +144,7 @@ fn measure<M>(
     end: impl FnOnce(M) -> Result<Record>,
 ) -> Result<()> {
     let uplink = uplink(hosts.near, hosts.device);
-    let agent = Agent::start(std::slice::from_ref(&uplink), &[])?;
+    let agent = Agent::start(std::slice::from_ref(&uplink), case.arguments)?;
     let on_device =
         Meter::start(hosts.near, hosts.device, View::Segments).context("meter on the uplink")?;
     let on_link = start().context("meter on the link")?;
@@ -168,7 +178,7 @@ fn measure<M>(
 }
 
 /// Interface = flows + remainders.
-fn balances(accounts: &[Account; 2]) -> Result<()> {
+pub fn balances(accounts: &[Account; 2]) -> Result<()> {
     for account in accounts {
         ensure!(
             account.balance_bytes == 0,
@@ -192,7 +202,7 @@ fn balances(accounts: &[Account; 2]) -> Result<()> {
 }
 
 /// Each remainder = the packets of that kind on the far side.
-fn remainders([egress, ingress]: &[Account; 2], expected: &Expected) -> Result<()> {
+pub fn remainders([egress, ingress]: &[Account; 2], expected: &Expected) -> Result<()> {
     let kernel_made = egress.remainder("kernel_sent") + egress.remainder("control_socket");
     let pairs = [
         (
@@ -247,7 +257,7 @@ fn remainders([egress, ingress]: &[Account; 2], expected: &Expected) -> Result<(
 }
 
 /// Wire bytes of all flows and remainders = bytes of all packets on the far side.
-fn wire_bytes(
+pub fn wire_bytes(
     records: &[Value],
     uplink: &str,
     expected: &Expected,
@@ -303,7 +313,7 @@ fn payload(case: &Case, records: &[Value], uplink: &str, outcome: &Outcome) -> R
     Ok(())
 }
 
-fn sum(records: &[Value], device: &str, field: &str) -> u64 {
+pub fn sum(records: &[Value], device: &str, field: &str) -> u64 {
     records
         .iter()
         .filter(|record| record["device"] == device)
