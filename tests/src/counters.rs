@@ -23,7 +23,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Received bytes without the link header: IP packets and what is not IP. `link_header` is [`link_header_bytes`].
+    /// Received bytes without the link header: IP packets and what is not IP. `link_header` is that of the device.
     #[must_use]
     pub fn rx_network_bytes(&self, link_header: u64) -> u64 {
         self.rx_bytes

@@ -29,7 +29,7 @@ impl Testbed {
         })
     }
 
-    /// Makes a host: a namespace with `lo` up, no other device, and the quiet settings of [`Host::quieten`].
+    /// Makes a host: a namespace with `lo` up, no other device, and the quiet settings of `Host::quieten`.
     pub fn host(&self, name: &str) -> Result<Host> {
         let namespace = Namespace::create(&format!("{}-{name}", self.label))?;
         let host = Host::new(name, Arc::new(namespace), Arc::clone(&self.spawner));

@@ -29,12 +29,11 @@ pub fn netns_cookie(skb: *mut __sk_buff, sk: *mut bpf_sock) -> u64 {
         return unsafe { bpf_get_netns_cookie(skb.cast()) };
     }
     let origin = origin(sk, false);
-    // SAFETY: the pointer is checked and points to a live map value.
     if origin.is_null() {
-        0
-    } else {
-        unsafe { (*origin).netns_cookie }
+        return 0;
     }
+    // SAFETY: the pointer is checked and points to a live map value.
+    unsafe { (*origin).netns_cookie }
 }
 
 /// Fills the identity fields of a new flow from its first packet.

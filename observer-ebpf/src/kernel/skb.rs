@@ -21,8 +21,12 @@ impl Start for Linear {
     }
 
     #[inline(always)]
+    #[expect(
+        clippy::cast_ptr_alignment,
+        reason = "an IP header starts at an even address"
+    )]
     fn be16(&self, at: usize) -> u16 {
-        // SAFETY: as above; an IP header starts at an even address.
+        // SAFETY: as above.
         u16::from_be(unsafe { *self.0.add(at).cast::<u16>() })
     }
 }

@@ -42,7 +42,10 @@ pub fn follow_state(ctx: SockOpsContext) -> u32 {
         }
         let flow = maps::flow(sk, op != STATE);
         if op != STATE {
-            bpf_sock_ops_cb_flags_set(ops, ((*ops).bpf_sock_ops_cb_flags | STATE_FLAG) as i32);
+            bpf_sock_ops_cb_flags_set(
+                ops,
+                ((*ops).bpf_sock_ops_cb_flags | STATE_FLAG).cast_signed(),
+            );
         }
         if flow.is_null() {
             return 0;

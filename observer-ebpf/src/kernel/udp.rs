@@ -150,6 +150,10 @@ pub fn count(flow: *mut Flow, skb: *mut __sk_buff, at: u32) -> u64 {
 
 /// The remote's entry, made where there is none; `None` where the table is full.
 #[inline(always)]
+#[expect(
+    clippy::needless_borrows_for_generic_args,
+    reason = "by value it would be copied to the stack, which has no room for it"
+)]
 fn entry(key: &UdpKey) -> Option<*mut UdpFlow> {
     if let Some(entry) = UDP_FLOWS.get_ptr_mut(key) {
         return Some(entry);
