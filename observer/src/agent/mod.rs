@@ -3,6 +3,7 @@
 
 mod clock;
 mod lookup;
+mod namespaces;
 mod output;
 pub mod settings;
 
@@ -23,7 +24,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use self::{lookup::Tables, output::Output, settings::Settings};
+use self::{lookup::Tables, namespaces::Namespaces, output::Output, settings::Settings};
 use crate::{
     metrics::{self, Shared},
     probe::{Prefix, Probe, device::Device},
@@ -93,6 +94,7 @@ struct Agent {
     /// Hand over every flow once: an earlier run may have read some and not written them.
     all: bool,
     undecoded: u64,
+    namespaces: Namespaces,
 }
 
 impl Agent {
@@ -109,6 +111,7 @@ impl Agent {
         let started = clock::now();
         let probe = Probe::start(&settings.probe, prefixes)?;
         let tables = Tables::new(addresses, &probe.uplinks);
+        let namespaces = Namespaces::of(&probe.uplinks);
         let config = PipelineConfig::new(Arc::clone(&context), started);
         let pipeline = if probe.reused {
             Pipeline::resume(config, &earlier.state, earlier.tails, |name| {
@@ -136,6 +139,7 @@ impl Agent {
             context,
             all,
             undecoded: 0,
+            namespaces,
         })
     }
 
@@ -143,10 +147,14 @@ impl Agent {
     fn tick(&mut self) -> Result<observer_core::aggregate::Snapshot> {
         let now = clock::now();
         let mut undecoded = 0;
+        let namespaces = &mut self.namespaces;
         let mut keep = |flows: &mut Vec<FlowTotals>,
                         decoded: Result<FlowTotals, decode::DecodeError>| {
             match decoded {
-                Ok(flow) => flows.push(flow),
+                Ok(mut flow) => {
+                    namespaces.complete(&mut flow);
+                    flows.push(flow);
+                }
                 Err(_) => undecoded += 1,
             }
         };
@@ -201,10 +209,13 @@ impl Agent {
     fn drain_events(&mut self) -> Result<()> {
         let now = clock::now();
         let mut events = Vec::new();
-        let undecoded = &mut self.undecoded;
+        let (undecoded, namespaces) = (&mut self.undecoded, &mut self.namespaces);
         self.probe
             .look_at_events(usize::MAX, |value| match decode::flow(value) {
-                Ok(flow) => events.push(flow),
+                Ok(mut flow) => {
+                    namespaces.complete(&mut flow);
+                    events.push(flow);
+                }
                 Err(_) => *undecoded += 1,
             });
         let mut written = Ok(());
