@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use observer_core::model::flow::FlowTotals;
 
-use crate::probe::Uplink;
+use crate::probe::{Uplink, device::own_namespace};
 
 /// Namespaces remembered; a host has a few hundred. Beyond, short flows of further ones have no number.
 const NAMESPACES_MAX: usize = 4_096;
@@ -16,12 +16,13 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// Knows the uplinks' namespaces from the start.
+    /// Knows the agent's own namespace and the uplinks' from the start.
     pub fn of(uplinks: &[Uplink]) -> Self {
         let inodes = uplinks
             .iter()
             .map(|uplink| (uplink.device.netns_cookie, uplink.device.netns_inode))
             .filter(|(cookie, _)| *cookie != 0)
+            .chain(own_namespace())
             .collect();
         Self { inodes }
     }

@@ -199,6 +199,19 @@ impl Device {
     }
 }
 
+/// Cookie and inode number of the agent's own namespace; `None` on kernels before 5.14, which have no way to ask.
+pub fn own_namespace() -> Option<(u64, u32)> {
+    let probe = socket(
+        AddressFamily::Inet,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )
+    .ok()?;
+    let cookie = super::ethtool::namespace_cookie(&probe).ok()?;
+    Some((cookie, namespace_inode().ok()?))
+}
+
 /// A queue of the device's own: children report to it, `clsact` (parent ffff:fff1) queues nothing.
 fn is_root(queue: &TcMessage) -> bool {
     u32::from(queue.header.parent) == u32::MAX
