@@ -154,6 +154,9 @@ pub struct Flow {
     pub netns_inode: u32,
     /// `flags` when the iterator last handed this flow over.
     pub reported_flags: u32,
+    /// Generation of the agent that it was handed to (word 0 of the control map).
+    pub reported_generation: u32,
+    pub _pad: u32,
 }
 
 impl Flow {

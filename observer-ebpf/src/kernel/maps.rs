@@ -66,7 +66,8 @@ pub static EVENTS: RingBuf<Flow, { EVENTS_BYTES as usize }> = RingBuf::new();
 #[btf_map]
 pub static READS: RingBuf<Flow, { READS_BYTES as usize }> = RingBuf::new();
 
-/// Word 0: 1 = the iterator hands over every flow, changed or not (first pass after a start).
+/// Word 0: generation of the running agent. The iterator hands every flow over once to each generation, changed or not:
+/// an earlier agent may have read it and died before it wrote.
 #[btf_map]
 pub static CONTROL: Array<u32, 1> = Array::new();
 

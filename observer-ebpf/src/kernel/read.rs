@@ -35,8 +35,11 @@ pub extern "C" fn read_flows(ctx: *mut Context) -> u32 {
         }
         let bytes = (*flow).counters.device_bytes[0] + (*flow).counters.device_bytes[1];
         let flags = (*flow).flags();
-        let all = CONTROL.get(0).copied().unwrap_or(0) != 0;
-        if !all && bytes == (*flow).reported_bytes && flags == (*flow).reported_flags {
+        let generation = CONTROL.get(0).copied().unwrap_or(0);
+        if bytes == (*flow).reported_bytes
+            && flags == (*flow).reported_flags
+            && generation == (*flow).reported_generation
+        {
             return 0;
         }
         if (*flow).netns_inode == 0 {
@@ -52,6 +55,7 @@ pub extern "C" fn read_flows(ctx: *mut Context) -> u32 {
         {
             (*flow).reported_bytes = bytes;
             (*flow).reported_flags = flags;
+            (*flow).reported_generation = generation;
         } else {
             lose(Lost::ReadRing);
         }

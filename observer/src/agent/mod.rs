@@ -27,7 +27,7 @@ use tokio::{
 use self::{lookup::Tables, namespaces::Namespaces, output::Output, settings::Settings};
 use crate::{
     metrics::{self, Shared},
-    probe::{Prefix, Probe, device::Device},
+    probe::{self, Prefix, Probe, device::Device},
 };
 
 /// Runs until SIGTERM, SIGINT or the given duration, then drains and detaches.
@@ -91,8 +91,6 @@ struct Agent {
     tables: Tables,
     output: Output,
     context: Arc<RecordContext>,
-    /// Hand over every flow once: an earlier run may have read some and not written them.
-    all: bool,
     undecoded: u64,
     namespaces: Namespaces,
 }
@@ -109,7 +107,11 @@ impl Agent {
             tag: set.number(),
         });
         let started = clock::now();
-        let probe = Probe::start(&settings.probe, prefixes)?;
+        let probe_settings = probe::Settings {
+            generation: generation(started),
+            ..settings.probe.clone()
+        };
+        let probe = Probe::start(&probe_settings, prefixes)?;
         let tables = Tables::new(addresses, &probe.uplinks);
         let namespaces = Namespaces::of(&probe.uplinks);
         let config = PipelineConfig::new(Arc::clone(&context), started);
@@ -130,14 +132,12 @@ impl Agent {
                 probe.root.path.display()
             );
         }
-        let all = probe.reused;
         Ok(Self {
             probe,
             pipeline,
             tables,
             output,
             context,
-            all,
             undecoded: 0,
             namespaces,
         })
@@ -169,8 +169,7 @@ impl Agent {
         // Ends are read after open flows: a flow that ends in between is then in one of them for sure.
         let mut flows = Vec::new();
         self.probe
-            .read_flows(self.all, |value| keep(&mut flows, decode::flow(value)))?;
-        self.all = false;
+            .read_flows(|value| keep(&mut flows, decode::flow(value)))?;
         let mut remotes = Vec::new();
         self.probe
             .read_udp(|key, value| keep(&mut remotes, decode::udp_flow(key, value)))?;
@@ -230,6 +229,12 @@ impl Agent {
         self.probe.release_events();
         Ok(())
     }
+}
+
+/// Milliseconds since boot, cut to 32 bits: two agents on the same maps never start in the same one.
+fn generation(started: Moment) -> u32 {
+    let [a, b, c, d, ..] = (started.monotonic_ns / 1_000_000).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
 }
 
 fn read_uplinks(probe: &mut Probe) -> Result<Vec<UplinkReading>> {

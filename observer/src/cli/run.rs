@@ -86,6 +86,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             cgroup: arguments.cgroup,
             pins: arguments.pin,
             uplinks,
+            generation: 0,
             limits: Limits {
                 udp_flows: arguments.udp_flows_max,
                 events_bytes: arguments.events_bytes,

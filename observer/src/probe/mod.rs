@@ -76,6 +76,8 @@ pub struct Settings {
     /// Directory on a bpf filesystem for maps and links that outlive the agent.
     pub pins: Option<PathBuf>,
     pub uplinks: Vec<UplinkSpec>,
+    /// A number that no earlier agent on the same maps had.
+    pub generation: u32,
     pub limits: Limits,
 }
 
@@ -106,7 +108,6 @@ pub struct Probe {
     pub refused: Vec<(String, String)>,
     pub uplinks: Vec<Uplink>,
     flows: Option<FlowReader>,
-    control: Array<MapData, u32>,
     udp_flows: HashMap<MapData, [u8; UDP_KEY], [u8; UDP_VALUE]>,
     slots: HashMap<MapData, [u8; SLOT_KEY], u32>,
     slot_totals: PerCpuArray<MapData, [u8; COUNTERS]>,
@@ -148,6 +149,10 @@ impl Probe {
         } = load::load(pins.as_deref(), &settings.limits)?;
 
         fill_prefixes(&mut ebpf, prefixes)?;
+        let mut control = Array::try_from(take(&mut ebpf, "CONTROL")?)?;
+        control
+            .set(0, settings.generation, 0)
+            .context("tell the iterator the agent's generation")?;
         if !reused {
             fill_free_slots(&mut ebpf)?;
         }
@@ -169,7 +174,6 @@ impl Probe {
             refused,
             uplinks,
             flows,
-            control: Array::try_from(take(&mut ebpf, "CONTROL")?)?,
             udp_flows: HashMap::try_from(take(&mut ebpf, "UDP_FLOWS")?)?,
             slots: HashMap::try_from(take(&mut ebpf, "SLOTS")?)?,
             slot_totals: PerCpuArray::try_from(take(&mut ebpf, "SLOT_TOTALS")?)?,

@@ -27,17 +27,19 @@ use super::{
 /// Passes over all sockets in one tick: the ring holds some 30,000 flows a pass.
 const PASSES_MAX: usize = 64;
 
-/// The iterator over socket storage and the ring it fills.
+/// The iterator over socket storage and the ring it fills. The ring is mapped for a pass only: its pages would count as
+/// the agent's own all the time.
 pub struct FlowReader {
     link: OwnedFd,
-    ring: Ring,
-    _map: Map,
+    ring: Map,
+    ring_bytes: u32,
+    _flows: Map,
 }
 
 impl FlowReader {
     /// Links the iterator program to the storage map.
-    pub fn open(ebpf: &mut Ebpf, reads_bytes: u32) -> Result<Self> {
-        let (flows, reads) = (take(ebpf, "FLOWS")?, take(ebpf, "READS")?);
+    pub fn open(ebpf: &mut Ebpf, ring_bytes: u32) -> Result<Self> {
+        let (flows, ring) = (take(ebpf, "FLOWS")?, take(ebpf, "READS")?);
         let program: &mut Iter = ebpf
             .program_mut("read_flows")
             .context("no program `read_flows` in the object")?
@@ -48,59 +50,45 @@ impl FlowReader {
         };
         let link = sys::link_map_iterator(program.fd()?.as_fd(), data.fd().as_fd())
             .context("link the iterator")?;
-        let ring = Ring::open(ring_descriptor(&reads)?, reads_bytes)
-            .context("map the ring of read flows")?;
         Ok(Self {
             link,
             ring,
-            _map: flows,
+            ring_bytes,
+            _flows: flows,
         })
     }
 
-    fn pass(&mut self, take: &mut impl FnMut(&[u8])) -> Result<usize> {
+    fn pass(&self, take: &mut impl FnMut(&[u8])) -> Result<usize> {
         let mut iterator: File =
             sys::open_iterator(self.link.as_fd()).context("open the iterator")?;
         let mut nothing = [0; 64];
         while iterator.read(&mut nothing).context("run the iterator")? != 0 {}
-        let taken = self.ring.look(usize::MAX, |record| take(record));
-        self.ring.release();
+        let mut ring = Ring::open(ring_descriptor(&self.ring)?, self.ring_bytes)
+            .context("map the ring of read flows")?;
+        let taken = ring.look(usize::MAX, |record| take(record));
+        ring.release();
         Ok(taken)
     }
 }
 
 impl Probe {
-    /// Calls `take` with each flow (an [`observer_ebpf::abi::Flow`]) that changed since it was last handed over, or with
-    /// every flow for `all`. Returns how many there were; `None` where this kernel has no such iterator.
+    /// Calls `take` with each flow (an [`observer_ebpf::abi::Flow`]) that changed since it was last handed over to this
+    /// agent. Returns how many there were; `None` where this kernel has no such iterator.
     ///
     /// # Errors
     /// Where the kernel refuses to iterate.
-    pub fn read_flows(&mut self, all: bool, mut take: impl FnMut(&[u8])) -> Result<Option<usize>> {
-        if self.flows.is_none() {
+    pub fn read_flows(&mut self, mut take: impl FnMut(&[u8])) -> Result<Option<usize>> {
+        let Some(reader) = &self.flows else {
             return Ok(None);
-        }
-        self.control
-            .set(0, u32::from(all), 0)
-            .context("tell the iterator what to hand over")?;
+        };
         let mut total = 0;
-        for pass in 0..PASSES_MAX {
+        for _ in 0..PASSES_MAX {
             let full = self.lost(Lost::ReadRing)?;
-            let Some(reader) = &mut self.flows else {
-                break;
-            };
             total += reader.pass(&mut take)?;
             if self.lost(Lost::ReadRing)? == full {
                 break;
             }
-            if all && pass == 0 {
-                // Every flow of the first pass is marked; the next ones hand over the rest.
-                self.control
-                    .set(0, 0, 0)
-                    .context("tell the iterator what to hand over")?;
-            }
         }
-        self.control
-            .set(0, 0, 0)
-            .context("tell the iterator what to hand over")?;
         Ok(Some(total))
     }
 
