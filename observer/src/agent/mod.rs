@@ -14,7 +14,9 @@ use observer_core::{
     aggregate::{InterfaceCounters, LinkRule, UplinkReading},
     decode,
     identify::address::AddressTable,
-    model::{flow::FlowTotals, kernel::UplinkIndex, names::Measure, record::RecordContext},
+    model::{
+        flow::FlowTotals, kernel::UplinkIndex, names::Measure, record::RecordContext, time::Moment,
+    },
     pipeline::{Pipeline, PipelineConfig, TickInput},
 };
 use tokio::{
