@@ -13,7 +13,7 @@ use observer_core::{
     aggregate::{InterfaceCounters, LinkRule, UplinkReading},
     decode,
     identify::address::AddressTable,
-    model::{flow::FlowTotals, kernel::UplinkIndex, names::Measure, record::RecordContext},
+    model::{flow::FlowTotals, kernel::{ProgramRunTime, UplinkIndex}, names::Measure, record::RecordContext},
     pipeline::{Pipeline, PipelineConfig, TickInput},
 };
 use tokio::{
@@ -24,7 +24,7 @@ use tokio::{
 
 use self::{lookup::Tables, output::Output, settings::Settings};
 use crate::{
-    metrics::{self, Shared},
+    metrics::{self, BuildInfo, Shared},
     probe::{Prefix, Probe, device::Device},
 };
 
@@ -43,15 +43,15 @@ pub fn run(settings: Settings) -> Result<()> {
 async fn serve(settings: Settings) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let shared = Shared::default();
     let server = match settings.listen {
         Some(address) => Some(metrics::server::bind(address).await?),
         None => None,
     };
     let mut agent = Agent::start(&settings)?;
+    let shared = Shared::new(agent.build_info())?;
     let server =
         server.map(|listener| tokio::spawn(metrics::server::serve(listener, shared.clone())));
-    shared.publish(agent.tick()?);
+    agent.publish_tick(&shared)?;
 
     let end = sleep(
         settings
@@ -71,11 +71,11 @@ async fn serve(settings: Settings) -> Result<()> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = &mut end => break,
-            _ = ticks.tick() => shared.publish(agent.tick()?),
+            _ = ticks.tick() => agent.publish_tick(&shared)?,
             () = filling.notified() => agent.drain_events()?,
         }
     }
-    shared.publish(agent.tick()?);
+    agent.publish_tick(&shared)?;
     if let Some(server) = server {
         server.abort();
     }
@@ -136,6 +136,25 @@ impl Agent {
             all,
             undecoded: 0,
         })
+    }
+
+    fn build_info(&self) -> BuildInfo {
+        BuildInfo {
+            version: self.context.agent_version.clone(),
+            catalog_version: self.context.catalog_version.clone(),
+        }
+    }
+
+    /// One interval, and what the metrics say of it.
+    fn publish_tick(&mut self, shared: &Shared) -> Result<()> {
+        let snapshot = self.tick()?;
+        let timed = self.probe.run_times().into_iter().filter(|time| time.run_ns > 0);
+        let run_times = timed.map(|time| ProgramRunTime {
+            program: time.program.into(),
+            run_seconds: Duration::from_nanos(time.run_ns).as_secs_f64(),
+        });
+        shared.publish(snapshot, run_times.collect());
+        Ok(())
     }
 
     /// One interval: reads everything, writes its records, and returns what the metrics say.
