@@ -13,7 +13,12 @@ use observer_core::{
     aggregate::{InterfaceCounters, LinkRule, UplinkReading},
     decode,
     identify::address::AddressTable,
-    model::{flow::FlowTotals, kernel::{ProgramRunTime, UplinkIndex}, names::Measure, record::RecordContext},
+    model::{
+        flow::FlowTotals,
+        kernel::{ProgramRunTime, UplinkIndex},
+        names::Measure,
+        record::RecordContext,
+    },
     pipeline::{Pipeline, PipelineConfig, TickInput},
 };
 use tokio::{
@@ -148,7 +153,11 @@ impl Agent {
     /// One interval, and what the metrics say of it.
     fn publish_tick(&mut self, shared: &Shared) -> Result<()> {
         let snapshot = self.tick()?;
-        let timed = self.probe.run_times().into_iter().filter(|time| time.run_ns > 0);
+        let timed = self
+            .probe
+            .run_times()
+            .into_iter()
+            .filter(|time| time.run_ns > 0);
         let run_times = timed.map(|time| ProgramRunTime {
             program: time.program.into(),
             run_seconds: Duration::from_nanos(time.run_ns).as_secs_f64(),

@@ -97,7 +97,7 @@ impl Family {
     pub fn add(&mut self, labels: &[&str], value: f64) {
         debug_assert_eq!(labels.len(), self.metric.labels.len());
         let pairs = self.metric.labels.iter().zip(labels).map(|(name, label)| {
-            let mut pair = proto::LabelPair::new();
+            let mut pair = proto::LabelPair::default();
             pair.set_name((*name).to_owned());
             pair.set_value((*label).to_owned());
             pair
@@ -105,12 +105,12 @@ impl Family {
         let mut series = proto::Metric::from_label(pairs.collect());
         match self.metric.kind {
             Kind::Counter => {
-                let mut counter = proto::Counter::new();
+                let mut counter = proto::Counter::default();
                 counter.set_value(value);
                 series.set_counter(counter);
             }
             Kind::Gauge => {
-                let mut gauge = proto::Gauge::new();
+                let mut gauge = proto::Gauge::default();
                 gauge.set_value(value);
                 series.set_gauge(gauge);
             }
@@ -119,7 +119,7 @@ impl Family {
     }
 
     pub fn finish(self) -> proto::MetricFamily {
-        let mut family = proto::MetricFamily::new();
+        let mut family = proto::MetricFamily::default();
         family.set_name(self.metric.name.to_owned());
         family.set_help(self.metric.help.to_owned());
         family.set_field_type(self.metric.kind.proto());
@@ -213,10 +213,7 @@ fn balances(snapshot: &Snapshot) -> proto::MetricFamily {
 fn interfaces(snapshot: &Snapshot) -> proto::MetricFamily {
     let mut family = Family::new(INTERFACE_BYTES);
     for total in &snapshot.interfaces {
-        family.add(
-            &[&total.device, total.direction.word()],
-            total.bytes as f64,
-        );
+        family.add(&[&total.device, total.direction.word()], total.bytes as f64);
     }
     family.finish()
 }
@@ -249,9 +246,11 @@ fn build_info(build: &BuildInfo) -> proto::MetricFamily {
     family.finish()
 }
 
+/// Values of the labels of the byte metrics.
 fn byte_labels(direction: Direction, labels: &DestinationLabels) -> [&str; 10] {
-    let [a, b, c, d, e, f, g, h, i] = destination(labels);
-    [direction.word(), a, b, c, d, e, f, g, h, i]
+    let mut values = [direction.word(); 10];
+    values[1..].copy_from_slice(&destination(labels));
+    values
 }
 
 /// Values of the labels of a destination. Of the last four nothing is known in this version: no stage reads API state,
@@ -264,8 +263,8 @@ fn destination(labels: &DestinationLabels) -> [&str; 9] {
         vendor,
         service,
     } = labels;
-    let [cloud, region, provider, vendor, service] = [cloud, region, provider, vendor, service]
-        .map(|word| word.as_deref().unwrap_or(UNKNOWN));
+    let [cloud, region, provider, vendor, service] =
+        [cloud, region, provider, vendor, service].map(|word| word.as_deref().unwrap_or(UNKNOWN));
     [
         cloud, region, provider, vendor, service, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
     ]

@@ -9,7 +9,10 @@ pub struct Metric {
     pub kind: Kind,
     #[cfg_attr(
         not(test),
-        expect(dead_code, reason = "the text format has no place for it; the manual has")
+        expect(
+            dead_code,
+            reason = "the text format has no place for it; the manual has"
+        )
     )]
     pub unit: &'static str,
     pub help: &'static str,

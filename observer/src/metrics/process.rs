@@ -151,7 +151,10 @@ mod tests {
 
     #[test]
     fn the_boot_time_is_read_from_its_line() {
-        assert_eq!(boot_seconds("cpu 1 2\nbtime 1790000000\nprocs 4\n"), Some(1_790_000_000));
+        assert_eq!(
+            boot_seconds("cpu 1 2\nbtime 1790000000\nprocs 4\n"),
+            Some(1_790_000_000)
+        );
         assert_eq!(boot_seconds("cpu 1 2\n"), None);
     }
 }

@@ -51,15 +51,19 @@ pub fn snapshot() -> Snapshot {
             outcome: Outcome::Reset,
             flows: 2,
         }],
-        remainders: [(Some("eth0"), Some("aws"), 40), (None, None, 7), (None, None, 1)]
-            .map(|(device, cloud, bytes)| RemainderTotal {
-                device: device.map(Arc::from),
-                direction: Direction::Egress,
-                reason: RemainderReason::Handshake,
-                cloud: cloud.map(Into::into),
-                bytes,
-            })
-            .to_vec(),
+        remainders: [
+            (Some("eth0"), Some("aws"), 40),
+            (None, None, 7),
+            (None, None, 1),
+        ]
+        .map(|(device, cloud, bytes)| RemainderTotal {
+            device: device.map(Arc::from),
+            direction: Direction::Egress,
+            reason: RemainderReason::Handshake,
+            cloud: cloud.map(Into::into),
+            bytes,
+        })
+        .to_vec(),
         interfaces: vec![InterfaceTotal {
             device: "eth0".into(),
             direction: Direction::Ingress,

@@ -42,8 +42,16 @@ fn paths_and_methods_have_their_answers() {
         assert!(head.starts_with("http/1.1 503 "), "{head}");
         shared.publish(tests::snapshot(), tests::run_times());
         let cases = [
-            ("GET /metrics", "200", "content-type: text/plain; version=0.0.4"),
-            ("GET /metrics?a=b", "200", "content-type: text/plain; version=0.0.4"),
+            (
+                "GET /metrics",
+                "200",
+                "content-type: text/plain; version=0.0.4",
+            ),
+            (
+                "GET /metrics?a=b",
+                "200",
+                "content-type: text/plain; version=0.0.4",
+            ),
             ("GET /coverage", "200", "content-type: application/json"),
             ("POST /metrics", "405", "allow: get"),
             ("HEAD /coverage", "405", "allow: get"),
@@ -52,7 +60,10 @@ fn paths_and_methods_have_their_answers() {
         ];
         for (request, status, header) in cases {
             let (head, _) = ask(address, request).await;
-            assert!(head.starts_with(&format!("http/1.1 {status} ")), "{request}: {head}");
+            assert!(
+                head.starts_with(&format!("http/1.1 {status} ")),
+                "{request}: {head}"
+            );
             assert!(head.contains(header), "{request}: {head}");
         }
     });
@@ -66,7 +77,10 @@ fn bodies_are_what_was_published() {
         let balances: Vec<BalanceReport> = serde_json::from_str(&json).expect("accounts");
         assert_eq!(balances, tests::snapshot().balances);
         let (_, text) = ask(address, "GET /metrics").await;
-        assert!(text.contains("observer_events_lost_total{place=\"udp_table\"} 4\n"), "{text}");
+        assert!(
+            text.contains("observer_events_lost_total{place=\"udp_table\"} 4\n"),
+            "{text}"
+        );
     });
 }
 
@@ -82,7 +96,13 @@ fn silent_clients_do_not_shut_others_out() {
         assert!(head.starts_with("http/1.1 200 "), "{head}");
         let waited = started.elapsed();
         // It had to wait until the silent ones were thrown out, so the limit holds too.
-        assert!(waited >= HEADER_TIMEOUT - Duration::from_secs(1), "{waited:?}");
-        assert!(waited < HEADER_TIMEOUT + Duration::from_secs(4), "{waited:?}");
+        assert!(
+            waited >= HEADER_TIMEOUT - Duration::from_secs(1),
+            "{waited:?}"
+        );
+        assert!(
+            waited < HEADER_TIMEOUT + Duration::from_secs(4),
+            "{waited:?}"
+        );
     });
 }
