@@ -15,7 +15,11 @@ use observer_core::{
     decode,
     identify::address::AddressTable,
     model::{
-        flow::FlowTotals, kernel::UplinkIndex, names::Measure, record::RecordContext, time::Moment,
+        flow::FlowTotals,
+        kernel::{ProgramRunTime, UplinkIndex},
+        names::Measure,
+        record::RecordContext,
+        time::Moment,
     },
     pipeline::{Pipeline, PipelineConfig, TickInput},
 };
@@ -28,7 +32,7 @@ use tokio::{
 
 use self::{lookup::Tables, namespaces::Namespaces, output::Output, settings::Settings};
 use crate::{
-    metrics::{self, Shared},
+    metrics::{self, BuildInfo, Shared},
     probe::{self, Prefix, Probe, device::Device},
 };
 
@@ -47,17 +51,17 @@ pub fn run(settings: Settings) -> Result<()> {
 async fn serve(settings: Settings) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let shared = Shared::default();
     let server = match settings.listen {
         Some(address) => Some(metrics::server::bind(address).await?),
         None => None,
     };
     let mut agent = Agent::start(&settings)?;
+    let shared = Shared::new(agent.build_info())?;
     let mut servers = JoinSet::new();
     if let Some(listener) = server {
         servers.spawn(metrics::server::serve(listener, shared.clone()));
     }
-    shared.publish(agent.tick()?);
+    agent.publish_tick(&shared)?;
 
     let end = sleep(
         settings
@@ -77,11 +81,11 @@ async fn serve(settings: Settings) -> Result<()> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = &mut end => break,
-            _ = ticks.tick() => shared.publish(agent.tick()?),
+            _ = ticks.tick() => agent.publish_tick(&shared)?,
             () = filling.notified() => agent.drain_events()?,
         }
     }
-    shared.publish(agent.tick()?);
+    agent.publish_tick(&shared)?;
     servers.shutdown().await;
     Ok(())
 }
@@ -143,6 +147,29 @@ impl Agent {
             undecoded: 0,
             namespaces,
         })
+    }
+
+    fn build_info(&self) -> BuildInfo {
+        BuildInfo {
+            version: self.context.agent_version.clone(),
+            catalog_version: self.context.catalog_version.clone(),
+        }
+    }
+
+    /// One interval, and what the metrics say of it.
+    fn publish_tick(&mut self, shared: &Shared) -> Result<()> {
+        let snapshot = self.tick()?;
+        let timed = self
+            .probe
+            .run_times()
+            .into_iter()
+            .filter(|time| time.run_ns > 0);
+        let run_times = timed.map(|time| ProgramRunTime {
+            program: time.program.into(),
+            run_seconds: Duration::from_nanos(time.run_ns).as_secs_f64(),
+        });
+        shared.publish(snapshot, run_times.collect());
+        Ok(())
     }
 
     /// One interval: reads everything, writes its records, and returns what the metrics say.

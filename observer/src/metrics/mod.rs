@@ -1,41 +1,105 @@
-//! temporary
-use observer_core::aggregate::Snapshot;
-use std::sync::{Arc, Mutex};
-#[derive(Clone, Default)]
-pub struct Shared(Arc<Mutex<Snapshot>>);
+//! What the agent tells Prometheus: the latest snapshot under declared names, over HTTP. Knows no flow, no probe and
+//! no clock; every number is read where it was counted, and becomes a float only in the text.
+
+mod collector;
+mod declare;
+mod process;
+pub mod server;
+
+#[cfg(test)]
+mod manual;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result};
+use observer_core::{
+    aggregate::{BalanceReport, Snapshot},
+    model::kernel::ProgramRunTime,
+};
+use prometheus::{Registry, TextEncoder};
+
+use self::{collector::SnapshotCollector, process::ProcessCollector};
+
+/// The latest readings, between the agent, which publishes, and the server, which serves. Clones share them.
+#[derive(Clone)]
+pub struct Shared {
+    latest: Latest,
+    registry: Registry,
+}
+
+/// What does not change while the agent runs.
+#[derive(Clone, Debug, Default)]
+pub struct BuildInfo {
+    pub version: String,
+    pub catalog_version: Option<String>,
+}
+
+/// Readings of one tick.
+#[derive(Debug, Default)]
+struct Published {
+    snapshot: Snapshot,
+    run_times: Vec<ProgramRunTime>,
+}
+
+/// `None` until the first tick is over.
+type Latest = Arc<Mutex<Option<Arc<Published>>>>;
+
 impl Shared {
-    pub fn publish(&self, s: Snapshot) {
-        *self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = s;
+    /// Nothing published yet.
+    ///
+    /// # Errors
+    /// Where a declared name is none that Prometheus takes.
+    pub fn new(build: BuildInfo) -> Result<Self> {
+        let latest = Latest::default();
+        let registry = Registry::new();
+        let snapshot = SnapshotCollector::new(build, Arc::clone(&latest))?;
+        registry
+            .register(Box::new(snapshot))
+            .context("register the agent's metrics")?;
+        registry
+            .register(Box::new(ProcessCollector::new()?))
+            .context("register the metrics of the process")?;
+        Ok(Self { latest, registry })
+    }
+
+    /// Makes the readings of one tick the ones that are served. Programs that the kernel takes no time of stay out of
+    /// `run_times`.
+    pub fn publish(&self, snapshot: Snapshot, run_times: Vec<ProgramRunTime>) {
+        let published = Published {
+            snapshot,
+            run_times,
+        };
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(published));
+    }
+
+    /// Everything in Prometheus' text format 0.0.4.
+    ///
+    /// # Errors
+    /// Where a family cannot be written in that format.
+    fn text(&self) -> Result<String> {
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .context("write the metrics as text")
+    }
+
+    /// The accounts as a JSON array of [`BalanceReport`]; `None` before the first tick.
+    ///
+    /// # Errors
+    /// Where they cannot be written as JSON.
+    fn coverage(&self) -> Result<Option<String>> {
+        let Some(published) = published(&self.latest) else {
+            return Ok(None);
+        };
+        let balances: &[BalanceReport] = &published.snapshot.balances;
+        serde_json::to_string(balances)
+            .map(Some)
+            .context("write the accounts as JSON")
     }
 }
-pub mod server {
-    use anyhow::Result;
-    use std::net::SocketAddr;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    pub async fn bind(a: SocketAddr) -> Result<tokio::net::TcpListener> {
-        let l = tokio::net::TcpListener::bind(a).await?;
-        Ok(l)
-    }
-    pub async fn serve(l: tokio::net::TcpListener, s: super::Shared) {
-        eprintln!(
-            "observer: serving http://{}/metrics",
-            l.local_addr().expect("a")
-        );
-        while let Ok((mut c, _)) = l.accept().await {
-            let mut b = [0; 1024];
-            let _ = c.read(&mut b).await;
-            let t = {
-                let g =
-                    s.0.lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner);
-                serde_json::to_string(&g.balances).expect("j")
-            };
-            let _ = c
-                .write_all(format!("HTTP/1.0 200 OK\r\n\r\n{t}").as_bytes())
-                .await;
-        }
-    }
+
+fn published(latest: &Latest) -> Option<Arc<Published>> {
+    latest
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
 }

@@ -1,0 +1,108 @@
+//! Answers over real sockets on loopback.
+
+use observer_core::aggregate::BalanceReport;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+use crate::metrics::{BuildInfo, collector::tests};
+
+/// Runs `test` against a server on loopback.
+fn with_server<F: Future<Output = ()>>(test: impl FnOnce(SocketAddr, Shared) -> F) {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(async {
+            let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+            let listener = bind(loopback).await.expect("a free port");
+            let address = listener.local_addr().expect("bound");
+            let shared = Shared::new(BuildInfo::default()).expect("declared");
+            let mut server = JoinSet::new();
+            server.spawn(serve(listener, shared.clone()));
+            test(address, shared).await;
+        });
+}
+
+/// Head and body of the answer to one request.
+async fn ask(address: SocketAddr, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    let request = format!("{request} HTTP/1.1\r\nHost: agent\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    let reading = timeout(Duration::from_secs(10), stream.read_to_string(&mut answer));
+    reading.await.expect("answered in time").expect("read");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    (head.to_ascii_lowercase(), body.to_owned())
+}
+
+#[test]
+fn paths_and_methods_have_their_answers() {
+    with_server(|address, shared| async move {
+        let (head, _) = ask(address, "GET /coverage").await;
+        assert!(head.starts_with("http/1.1 503 "), "{head}");
+        shared.publish(tests::snapshot(), tests::run_times());
+        let cases = [
+            (
+                "GET /metrics",
+                "200",
+                "content-type: text/plain; version=0.0.4",
+            ),
+            (
+                "GET /metrics?a=b",
+                "200",
+                "content-type: text/plain; version=0.0.4",
+            ),
+            ("GET /coverage", "200", "content-type: application/json"),
+            ("POST /metrics", "405", "allow: get"),
+            ("HEAD /coverage", "405", "allow: get"),
+            ("GET /", "404", ""),
+            ("GET /healthz", "404", ""),
+        ];
+        for (request, status, header) in cases {
+            let (head, _) = ask(address, request).await;
+            assert!(
+                head.starts_with(&format!("http/1.1 {status} ")),
+                "{request}: {head}"
+            );
+            assert!(head.contains(header), "{request}: {head}");
+        }
+    });
+}
+
+#[test]
+fn bodies_are_what_was_published() {
+    with_server(|address, shared| async move {
+        shared.publish(tests::snapshot(), tests::run_times());
+        let (_, json) = ask(address, "GET /coverage").await;
+        let balances: Vec<BalanceReport> = serde_json::from_str(&json).expect("accounts");
+        assert_eq!(balances, tests::snapshot().balances);
+        let (_, text) = ask(address, "GET /metrics").await;
+        assert!(
+            text.contains("observer_events_lost_total{place=\"udp_table\"} 4\n"),
+            "{text}"
+        );
+    });
+}
+
+#[test]
+fn silent_clients_do_not_shut_others_out() {
+    with_server(|address, _| async move {
+        let mut silent = Vec::new();
+        for _ in 0..CONNECTIONS_MAX {
+            silent.push(TcpStream::connect(address).await.expect("connected"));
+        }
+        let started = tokio::time::Instant::now();
+        let (head, _) = ask(address, "GET /metrics").await;
+        assert!(head.starts_with("http/1.1 200 "), "{head}");
+        let waited = started.elapsed();
+        // It had to wait until the silent ones were thrown out, so the limit holds too.
+        assert!(
+            waited >= HEADER_TIMEOUT - Duration::from_secs(1),
+            "{waited:?}"
+        );
+        assert!(
+            waited < HEADER_TIMEOUT + Duration::from_secs(4),
+            "{waited:?}"
+        );
+    });
+}
