@@ -77,6 +77,15 @@ pub(crate) fn hardware_type(device: &str) -> io::Result<u16> {
     Ok(unsafe { request.ifr_ifru.ifru_hwaddr.sa_family })
 }
 
+/// The name of the device's driver, such as `veth`; some software devices have none.
+pub(crate) fn driver(device: &str) -> Option<String> {
+    // struct ethtool_drvinfo { cmd, driver[32], ... }, 196 bytes
+    let mut info = [0; 49];
+    info[0] = libc_ethtool::GDRVINFO;
+    ethtool(device, &mut info).ok()?;
+    Some(text(&info[1..9]))
+}
+
 fn set(device: &str, wanted: Offload) -> Result<()> {
     let names = feature_names(device)?;
     let blocks = names.len().div_ceil(32);
@@ -116,6 +125,7 @@ fn target(feature: &str, wanted: Offload) -> Option<bool> {
 
 /// From `linux/ethtool.h`; stable since Linux 2.6.39.
 mod libc_ethtool {
+    pub const GDRVINFO: u32 = 0x03;
     pub const GSTRINGS: u32 = 0x1b;
     pub const GSSET_INFO: u32 = 0x37;
     pub const GFEATURES: u32 = 0x3a;
@@ -139,18 +149,19 @@ fn feature_names(device: &str) -> io::Result<Vec<String>> {
     let mut strings = vec![libc_ethtool::GSTRINGS, libc_ethtool::SS_FEATURES, info[4]];
     strings.resize(3 + count * libc_ethtool::STRING_BYTES / 4, 0);
     ethtool(device, &mut strings)?;
-    let bytes: Vec<u8> = strings[3..]
-        .iter()
-        .flat_map(|word| word.to_ne_bytes())
-        .collect();
-    let name = |chunk: &[u8]| {
-        chunk
-            .iter()
-            .take_while(|byte| **byte != 0)
-            .map(|byte| char::from(*byte))
-            .collect()
-    };
-    Ok(bytes.chunks(libc_ethtool::STRING_BYTES).map(name).collect())
+    Ok(strings[3..]
+        .chunks(libc_ethtool::STRING_BYTES / 4)
+        .map(text)
+        .collect())
+}
+
+/// A string that ends at its first zero byte.
+fn text(words: &[u32]) -> String {
+    let bytes = words.iter().flat_map(|word| word.to_ne_bytes());
+    bytes
+        .take_while(|byte| *byte != 0)
+        .map(char::from)
+        .collect()
 }
 
 fn active_bits(device: &str, count: usize) -> io::Result<Vec<bool>> {

@@ -147,7 +147,10 @@ impl Packet {
             None => 0,
             Some(Fragment {
                 offset_bytes: 0, ..
-            }) if self.ip_version == 6 => 8,
+            }) => match self.ip_version {
+                6 => 8,
+                _ => 0,
+            },
             Some(_) => u32::from(self.network_header_bytes),
         }
     }

@@ -120,6 +120,12 @@ impl Record {
         sums
     }
 
+    /// TCP payload that crossed in `direction`, each byte once; see [`classify::payload_bytes_once`].
+    #[must_use]
+    pub fn payload_bytes_once(&self, direction: Direction) -> u64 {
+        classify::payload_bytes_once(&self.packets, direction)
+    }
+
     /// Bytes that exist on the wire only because datagrams were fragmented.
     #[must_use]
     pub fn fragment_header_bytes(&self, direction: Direction) -> u64 {

@@ -13,6 +13,7 @@ mod udp;
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
 };
 
 use anyhow::Result;
@@ -28,6 +29,13 @@ pub use self::{
     tcp::{Pause, TcpTalk},
     udp::UdpTalk,
 };
+
+/// The `traffic` program: `OBSERVER_TESTS_TRAFFIC` where tests run away from the place they were built at (a guest),
+/// else `built`, which an integration test gives as `env!("CARGO_BIN_EXE_traffic")`.
+#[must_use]
+pub fn program(built: &str) -> PathBuf {
+    std::env::var_os("OBSERVER_TESTS_TRAFFIC").map_or_else(|| built.into(), PathBuf::from)
+}
 
 /// A maker with its parameters; as JSON it is what the `traffic` program takes.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -45,7 +45,7 @@ impl ExtraHeader {
     }
 
     pub(super) fn apply(self, socket: &impl AsFd) -> io::Result<()> {
-        let mut record_route = [0; 40];
+        let mut record_route = [0_u8; 40];
         record_route[..3].copy_from_slice(&[7, 39, 4]);
         match self {
             Self::None => Ok(()),
