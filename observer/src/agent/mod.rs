@@ -25,7 +25,7 @@ use tokio::{
 use self::{lookup::Tables, output::Output, settings::Settings};
 use crate::{
     metrics::{self, Shared},
-    probe::{Prefix, Probe, device::Device},
+    probe::{self, Prefix, Probe, device::Device},
 };
 
 /// Runs until SIGTERM, SIGINT or the given duration, then drains and detaches.
@@ -47,6 +47,11 @@ async fn serve(settings: Settings) -> Result<()> {
     let server = match settings.listen {
         Some(address) => Some(metrics::server::bind(address).await?),
         None => None,
+    };
+    // Held: the kernel ends its statistics with this descriptor, however the agent ends.
+    let statistics = match settings.print_run_times {
+        true => Some(probe::switch_run_times_on()?),
+        false => None,
     };
     let mut agent = Agent::start(&settings)?;
     let server =
@@ -76,6 +81,9 @@ async fn serve(settings: Settings) -> Result<()> {
         }
     }
     shared.publish(agent.tick()?);
+    if statistics.is_some() {
+        agent.print_run_times()?;
+    }
     if let Some(server) = server {
         server.abort();
     }
@@ -92,6 +100,7 @@ struct Agent {
     /// Hand over every flow once: an earlier run may have read some and not written them.
     all: bool,
     undecoded: u64,
+    print_tick_times: bool,
 }
 
 impl Agent {
@@ -135,6 +144,7 @@ impl Agent {
             context,
             all,
             undecoded: 0,
+            print_tick_times: settings.print_run_times,
         })
     }
 
@@ -180,8 +190,10 @@ impl Agent {
             losses,
         };
         let mut written = Ok(());
+        let mut records = 0_u64;
         let output = &mut self.output;
         let done = self.pipeline.tick(input, now, &self.tables, |record| {
+            records += 1;
             if written.is_ok() {
                 written = output.write(record);
             }
@@ -193,7 +205,19 @@ impl Agent {
             .keep(&self.context.boot_id, self.pipeline.state())?;
         let ended: Vec<_> = done.remotes_ended.iter().map(decode::remote_key).collect();
         self.probe.forget_udp(&ended);
+        if self.print_tick_times {
+            let tick_ns = clock::now().monotonic_ns.saturating_sub(now.monotonic_ns);
+            eprintln!("{{\"tick_ns\":{tick_ns},\"records\":{records}}}");
+        }
         Ok(done.snapshot)
+    }
+
+    /// One JSON line a program, for the benchmark.
+    fn print_run_times(&self) -> Result<()> {
+        for run_time in self.probe.run_times() {
+            eprintln!("{}", serde_json::to_string(&run_time)?);
+        }
+        Ok(())
     }
 
     /// Writes the flows that have ended, before their ring is full.
