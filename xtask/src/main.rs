@@ -3,9 +3,11 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod catalog;
 mod ci;
+mod demo;
 mod lint;
 mod setup;
 mod shell;
@@ -31,10 +33,14 @@ enum Verb {
     Setup(setup::Args),
     /// Build the release binary
     Build,
+    /// Show the agent at work on traffic between hosts made for it; nothing leaves the machine
+    Demo(demo::Args),
     /// Run the tests; what the machine cannot run is listed as skipped
     Test(test::Args),
     /// Formatting, clippy (host and kernel programs), documentation, licences, tidy
     Lint,
+    /// Measure what the agent costs: one table of ratios, with and without it
+    Bench(bench::Args),
     /// Check the repository itself: rooms, headers, sizes, names
     Tidy,
     /// Build the address table that the product embeds
@@ -47,8 +53,10 @@ fn main() -> ExitCode {
     let outcome = match CommandLine::parse().verb {
         Verb::Setup(args) => Ok(setup::run(&args)),
         Verb::Build => build::run(),
+        Verb::Demo(args) => demo::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::Lint => Ok(lint::run()),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Tidy => Ok(tidy::run()),
         Verb::Catalog(args) => catalog::run(&args).map(|()| ExitCode::SUCCESS),
         Verb::Ci => ci::run(),

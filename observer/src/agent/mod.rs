@@ -55,6 +55,11 @@ async fn serve(settings: Settings) -> Result<()> {
         Some(address) => Some(metrics::server::bind(address).await?),
         None => None,
     };
+    // Held: the kernel ends its statistics with this descriptor, however the agent ends.
+    let statistics = match settings.print_run_times {
+        true => Some(probe::switch_run_times_on()?),
+        false => None,
+    };
     let mut agent = Agent::start(&settings)?;
     let shared = Shared::new(agent.build_info())?;
     let mut servers = JoinSet::new();
@@ -86,6 +91,9 @@ async fn serve(settings: Settings) -> Result<()> {
         }
     }
     agent.publish_tick(&shared)?;
+    if statistics.is_some() {
+        agent.print_run_times()?;
+    }
     servers.shutdown().await;
     Ok(())
 }
@@ -99,6 +107,7 @@ struct Agent {
     context: Arc<RecordContext>,
     undecoded: u64,
     namespaces: Namespaces,
+    print_tick_times: bool,
 }
 
 impl Agent {
@@ -146,6 +155,7 @@ impl Agent {
             context,
             undecoded: 0,
             namespaces,
+            print_tick_times: settings.print_run_times,
         })
     }
 
@@ -217,8 +227,10 @@ impl Agent {
             losses,
         };
         let mut written = Ok(());
+        let mut records = 0_u64;
         let output = &mut self.output;
         let done = self.pipeline.tick(input, now, &self.tables, |record| {
+            records += 1;
             if written.is_ok() {
                 written = output.write(record);
             }
@@ -230,7 +242,19 @@ impl Agent {
             .keep(&self.context.boot_id, self.pipeline.state())?;
         let ended: Vec<_> = done.remotes_ended.iter().map(decode::remote_key).collect();
         self.probe.forget_udp(&ended);
+        if self.print_tick_times {
+            let tick_ns = clock::now().monotonic_ns.saturating_sub(now.monotonic_ns);
+            eprintln!("{{\"tick_ns\":{tick_ns},\"records\":{records}}}");
+        }
         Ok(done.snapshot)
+    }
+
+    /// One JSON line a program, for the benchmark.
+    fn print_run_times(&self) -> Result<()> {
+        for run_time in self.probe.run_times() {
+            eprintln!("{}", serde_json::to_string(&run_time)?);
+        }
+        Ok(())
     }
 
     /// Writes the flows that have ended, before their ring is full.

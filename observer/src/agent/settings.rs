@@ -16,6 +16,8 @@ pub struct Settings {
     pub tick: Duration,
     pub host: Option<String>,
     pub cluster: Option<String>,
+    /// Switch the kernel's program statistics on for as long as the agent runs, and print what things took.
+    pub print_run_times: bool,
     pub probe: probe::Settings,
 }
 

@@ -59,6 +59,10 @@ pub struct Arguments {
     /// Attach programs that wipe callback flags before and after ours.
     #[arg(long, hide = true)]
     rivals: bool,
+    /// Let the kernel time its programs while the agent runs, and print every tick's and program's time as JSON lines
+    /// to standard error.
+    #[arg(long, hide = true)]
+    print_run_times: bool,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -82,6 +86,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         tick: arguments.tick,
         host: arguments.host,
         cluster: arguments.cluster,
+        print_run_times: arguments.print_run_times,
         probe: probe::Settings {
             cgroup: arguments.cgroup,
             pins: arguments.pin,

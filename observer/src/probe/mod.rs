@@ -303,11 +303,21 @@ fn ring_descriptor(map: &Map) -> Result<std::os::fd::BorrowedFd<'_>> {
 }
 
 /// How long and how often one program ran; all zero unless the operator switched `kernel.bpf_stats_enabled` on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct RunTime {
     pub program: String,
     pub run_ns: u64,
     pub runs: u64,
+}
+
+/// Lets the kernel time every program until the returned descriptor is closed; the operator's own
+/// `kernel.bpf_stats_enabled` stays as it is.
+///
+/// # Errors
+/// Where the kernel (before 5.8) or the privileges do not allow it.
+pub fn switch_run_times_on() -> Result<std::os::fd::OwnedFd> {
+    aya::sys::enable_stats(aya::sys::Stats::RunTime)
+        .context("switch the kernel's program statistics on")
 }
 
 fn run_time(name: &str, id: u32) -> Option<RunTime> {
