@@ -105,8 +105,8 @@ impl World {
         router.ip(&[&format!("addr add {GATEWAY}/24 dev lan")])?;
         let clouds = PLACES
             .iter()
-            .enumerate()
-            .map(|(index, place)| join(bed, &workload, &router, index, place))
+            .zip(0..)
+            .map(|(place, index)| join(bed, &workload, &router, index, place))
             .collect::<Result<_>>()?;
         Ok(Self {
             workload,
@@ -117,18 +117,12 @@ impl World {
     }
 }
 
-fn join(
-    bed: &Testbed,
-    workload: &Host,
-    router: &Host,
-    index: usize,
-    place: &Place,
-) -> Result<Host> {
+fn join(bed: &Testbed, workload: &Host, router: &Host, index: u8, place: &Place) -> Result<Host> {
     let cloud = bed.host(place.name)?;
     let port = format!("wan{index}");
     let (near, far) = (
-        Ipv4Addr::new(192, 0, 2, 4 * index as u8 + 1),
-        Ipv4Addr::new(192, 0, 2, 4 * index as u8 + 2),
+        Ipv4Addr::new(192, 0, 2, 4 * index + 1),
+        Ipv4Addr::new(192, 0, 2, 4 * index + 2),
     );
     veth((router, &port), (&cloud, "eth0"), MTU_BYTES)?;
     router.ip(&[&format!("addr add {near}/30 dev {port}")])?;
@@ -153,6 +147,7 @@ pub struct Scene {
 }
 
 /// In the order in which they are played.
+#[expect(clippy::too_many_lines, reason = "one table")]
 pub fn scenes() -> Vec<Scene> {
     let scene = |comm, what, place, port, plan| Scene {
         comm,
