@@ -93,6 +93,9 @@ fn rustdoc() -> Result<()> {
                 "--no-deps",
                 "--document-private-items",
             ])
-            .env("RUSTDOCFLAGS", "--deny=warnings"),
+            .env(
+                "RUSTDOCFLAGS",
+                "--deny=warnings --allow=rustdoc::private_intra_doc_links",
+            ),
     )
 }
