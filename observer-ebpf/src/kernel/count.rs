@@ -30,8 +30,6 @@ const PASS: i32 = 1;
 const LOOPBACK: u32 = 1;
 
 const TCP_LISTEN: u32 = 10;
-const TCP_CLOSING: u32 = 11;
-const TCP_LAST_ACK: u32 = 9;
 
 #[cgroup_skb(egress)]
 pub fn count_egress(ctx: SkBuffContext) -> i32 {
@@ -132,7 +130,7 @@ fn count_packet<const AT: usize>(
         } else {
             tcp_ingress(flow, sk, headers, &size);
         }
-        if is_end::<AT>(&*flow, headers.tcp_flags, state) {
+        if is_end(&*flow, headers.tcp_flags) {
             flow::report_end(flow);
         }
     }
@@ -271,18 +269,19 @@ unsafe fn udp_either<const AT: usize>(flow: *mut Flow, size: &Size) {
     }
 }
 
-/// Whether this packet may be the flow's last one that a socket hook sees. Once the process has let go, a FIN, a RST or
-/// an ACK of our own FIN may be; after CLOSE any may be. It does not lean on the state callback, which another
-/// program's flags can take away.
+/// Whether this packet may be the flow's last one that a socket hook sees: once the process has let go, a FIN, a RST, and
+/// whatever follows the other end's FIN (our last ACK, the ACK of our FIN); after CLOSE anything. It does not lean on
+/// the state callback, which another program's flags can take away.
 #[inline(always)]
-fn is_end<const AT: usize>(flow: &Flow, tcp_flags: u8, state: u32) -> bool {
-    let closed = flow.flags_locked & flag::CLOSED as u16 != 0;
-    if !closed && flow.flags_owner & (flag::RELEASED >> 24) as u8 == 0 {
+fn is_end(flow: &Flow, tcp_flags: u8) -> bool {
+    if flow.flags_locked & flag::CLOSED as u16 != 0 {
+        return true;
+    }
+    if flow.flags_owner & (flag::RELEASED >> 24) as u8 == 0 {
         return false;
     }
-    closed
-        || tcp_flags & (tcp_flag::FIN | tcp_flag::RST) != 0
-        || (AT == INGRESS && (state == TCP_LAST_ACK || state == TCP_CLOSING))
+    tcp_flags & (tcp_flag::FIN | tcp_flag::RST) != 0
+        || flow.flags_ingress & (flag::FIN_IN >> 16) as u8 != 0
         || flow.flags_locked & (flag::ESTABLISHED | flag::CONNECT_FAILED) as u16 == 0
 }
 
