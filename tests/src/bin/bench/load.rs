@@ -137,12 +137,19 @@ fn connections(net: &Direct, time: Duration, stop: &Arc<AtomicBool>) -> Result<D
     let near = work(&net.near, move || {
         let mut index = 0;
         while !stop_near.load(Ordering::Relaxed) {
-            open_one(server, index)?;
+            if let Err(cause) = open_one(server, index) {
+                // The far end may have ended first.
+                return if stop_near.load(Ordering::Relaxed) {
+                    Ok(())
+                } else {
+                    Err(cause)
+                };
+            }
             count.fetch_add(1, Ordering::Relaxed);
             index += 1;
         }
         // The listener may wait for one more.
-        TcpStream::connect_timeout(&server, TIMEOUT)?;
+        let _ = TcpStream::connect_timeout(&server, TIMEOUT);
         Ok(())
     })?;
     finish(&opened, vec![near, far], time, stop)
