@@ -1,0 +1,116 @@
+//! The benchmark: what the agent costs a host, with and without it in turns. All traffic stays between two network
+//! namespaces of this run.
+
+#![forbid(unsafe_code)]
+
+mod agent_cost;
+mod kernel_cost;
+mod load;
+mod pair;
+mod report;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, ValueEnum};
+use observer_tests::{Host, Observed, Testbed, Wire, agent, topology};
+
+use self::report::Row;
+
+/// What the agent costs: one table, pairs measured in turns.
+#[derive(Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    /// Only this part; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    only: Vec<Part>,
+    /// Write the rows to this file too
+    #[arg(long, value_name = "PATH")]
+    json: Option<PathBuf>,
+    /// Pairs of measurements, with and without, of each ratio
+    #[arg(long, value_name = "COUNT", default_value_t = 5)]
+    pairs: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Time of the kernel programs for one packet
+    Kernel,
+    /// Bytes, messages and connections a second that are kept
+    Throughput,
+    /// Round trips of small messages
+    Latency,
+    /// The agent's own time and memory
+    Agent,
+}
+
+/// What every part works with.
+struct Bench<'a> {
+    net: topology::Direct,
+    agent_host: Host,
+    executable: &'a Path,
+    uplink: String,
+    pairs: u32,
+}
+
+impl Bench<'_> {
+    fn agent(&self, arguments: &[&str]) -> Result<Observed> {
+        let mut all = vec!["--uplink", self.uplink.as_str()];
+        all.extend(arguments);
+        Observed::start(&self.agent_host, self.executable, &all)
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("`bench` makes network namespaces and loads kernel programs: run it again as root");
+    }
+    let executable = agent::executable().context("`observer` is not built")?;
+    let bed = Testbed::new("bench")?;
+    let net = topology::direct(
+        &bed,
+        &Wire {
+            far_offload: observer_tests::offload::Offload::DEFAULT,
+            ..Wire::default()
+        },
+    )?;
+    let bench = Bench {
+        uplink: agent::uplink(&net.near, net.near_device),
+        agent_host: bed.host("agent")?,
+        net,
+        executable: &executable,
+        pairs: arguments.pairs.max(1),
+    };
+    let mut rows = Vec::<Row>::new();
+    for part in Part::value_variants() {
+        if !arguments.only.is_empty() && !arguments.only.contains(part) {
+            continue;
+        }
+        eprintln!("bench: {part:?}");
+        rows.extend(match part {
+            Part::Kernel => kernel_cost::measure(&bench)?,
+            Part::Throughput => pair::throughput(&bench)?,
+            Part::Latency => pair::latency(&bench)?,
+            Part::Agent => agent_cost::measure(&bench)?,
+        });
+    }
+    print!("{}", report::table(&rows));
+    if let Some(path) = &arguments.json {
+        std::fs::write(path, serde_json::to_string_pretty(&rows)? + "\n")
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
+    Ok(())
+}
