@@ -1,5 +1,7 @@
 //! The report: rows of figures with their target, as a table and as JSON. It measures nothing.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 /// Which side of a target is good.
@@ -78,8 +80,9 @@ pub fn table(rows: &[Row]) -> String {
         let (part, what, unit) = (row.part, &row.what, row.unit);
         let without = row.without.map(number).unwrap_or_default();
         let (with, result) = (number(row.with), number(row.result));
-        text += &format!(
-            "| {part} | {what}, {unit} | {without} | {with} | {result} | {target} | {verdict} |\n"
+        let _ = writeln!(
+            text,
+            "| {part} | {what}, {unit} | {without} | {with} | {result} | {target} | {verdict} |"
         );
     }
     text
