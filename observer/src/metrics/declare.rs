@@ -7,6 +7,7 @@ use prometheus::{core::Desc, proto::MetricType};
 pub struct Metric {
     pub name: &'static str,
     pub kind: Kind,
+    /// Empty where the value has none.
     pub unit: &'static str,
     pub help: &'static str,
     /// Names, in the order in which values are given.

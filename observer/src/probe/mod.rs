@@ -27,7 +27,6 @@ use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf,
     maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, Queue, SkStorage, lpm_trie::Key},
-    programs::ProgramInfo,
 };
 use observer_ebpf::abi;
 
@@ -318,14 +317,4 @@ pub struct RunTime {
 pub fn switch_run_times_on() -> Result<std::os::fd::OwnedFd> {
     aya::sys::enable_stats(aya::sys::Stats::RunTime)
         .context("switch the kernel's program statistics on")
-}
-
-fn run_time(name: &str, id: u32) -> Option<RunTime> {
-    let info = aya::programs::loaded_programs()
-        .find_map(|info| info.ok().filter(|info: &ProgramInfo| info.id() == id))?;
-    Some(RunTime {
-        program: name.to_owned(),
-        run_ns: u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX),
-        runs: info.run_count(),
-    })
 }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf,
     maps::{Map, PerCpuValues},
-    programs::Iter,
+    programs::{Iter, loaded_programs},
 };
 use nix::{
     errno::Errno,
@@ -21,7 +21,7 @@ use observer_ebpf::abi::{Counters, LOSSES, Lost, UplinkTotals};
 
 use super::{
     COUNTERS, Probe, RunTime, UDP_KEY, UDP_VALUE, UPLINK_TOTALS, device::InterfaceCounters,
-    ring::Ring, ring_descriptor, run_time, sys, take,
+    ring::Ring, ring_descriptor, sys, take,
 };
 
 /// Passes over all sockets in one tick: the ring holds some 30,000 flows a pass.
@@ -213,11 +213,19 @@ impl Probe {
         Ok(losses)
     }
 
-    /// Run time of each program, where the operator switched the kernel's statistics on.
+    /// Run time of each program; empty where the operator has not switched the kernel's statistics on.
     pub fn run_times(&self) -> Vec<RunTime> {
-        self.programs
-            .iter()
-            .filter_map(|(name, id)| run_time(name, *id))
+        loaded_programs()
+            .filter_map(Result::ok)
+            .filter_map(|info| {
+                let (name, _) = self.programs.iter().find(|(_, id)| *id == info.id())?;
+                Some(RunTime {
+                    program: name.clone(),
+                    run_ns: u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX),
+                    runs: info.run_count(),
+                })
+            })
+            .filter(|time| time.run_ns != 0)
             .collect()
     }
 }
