@@ -56,6 +56,8 @@ pub mod flag {
     pub const SYN_RETRIED: u32 = 1 << 7;
     /// The start of the TCP connection was seen: `received_base` is 0.
     pub const FROM_START: u32 = 1 << 8;
+    /// The state callback ran while the connection was being closed: it will run for CLOSE too.
+    pub const STATE_FOLLOWED: u32 = 1 << 9;
     /// A RST was received.
     pub const RESET_IN: u32 = 1 << 16;
     /// A FIN was received.

@@ -269,15 +269,16 @@ unsafe fn udp_either<const AT: usize>(flow: *mut Flow, size: &Size) {
     }
 }
 
-/// Whether this packet may be the flow's last one that a socket hook sees: once the process has let go, a FIN, a RST, and
-/// whatever follows the other end's FIN (our last ACK, the ACK of our FIN); after CLOSE anything. It does not lean on
-/// the state callback, which another program's flags can take away.
+/// Whether this packet may be the flow's last one that a socket hook sees, and no state callback will follow. After CLOSE
+/// any may be. Before, the callback tells of CLOSE, unless another program's flags have taken it away: then, once the
+/// process has let go, a FIN, a RST, and whatever follows the other end's FIN (our last ACK, the ACK of our FIN).
 #[inline(always)]
 fn is_end(flow: &Flow, tcp_flags: u8) -> bool {
     if flow.flags_locked & flag::CLOSED as u16 != 0 {
         return true;
     }
-    if flow.flags_owner & (flag::RELEASED >> 24) as u8 == 0 {
+    let released = flow.flags_owner & (flag::RELEASED >> 24) as u8 != 0;
+    if !released || flow.flags_locked & flag::STATE_FOLLOWED as u16 != 0 {
         return false;
     }
     tcp_flags & (tcp_flag::FIN | tcp_flag::RST) != 0

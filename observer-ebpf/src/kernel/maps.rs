@@ -18,7 +18,8 @@ use super::skb::Address;
 #[btf_map]
 pub static FLOWS: SkStorage<Flow> = SkStorage::new();
 
-/// Namespace of each socket made since the agent attached; cloned from listener to accepted socket.
+/// Namespace of each socket made since the agent attached (from 6.15 on of datagram sockets alone, to tell them from
+/// older ones); cloned from listener to accepted socket.
 #[btf_map]
 pub static ORIGINS: CloningSkStorage<Origin> = CloningSkStorage::new();
 

@@ -18,12 +18,22 @@ use observer_ebpf::{
     packet::protocol,
 };
 
-use super::{flow, maps};
+use super::{
+    flow,
+    maps::{self, netns_by_packet},
+};
 
 const ALLOW: i32 = 1;
+const SOCK_STREAM: u32 = 1;
 
 #[cgroup_sock(sock_create)]
 pub fn note_origin(ctx: SockContext) -> i32 {
+    // SAFETY: the context is valid while the program runs.
+    let stream = unsafe { (*ctx.sock).type_ } == SOCK_STREAM;
+    if stream && netns_by_packet() != 0 {
+        // TCP says itself who opened a connection, and this kernel the namespace of each packet.
+        return ALLOW;
+    }
     let origin = maps::origin(ctx.sock, true);
     if !origin.is_null() {
         // SAFETY: the pointer is checked and points to a live map value.

@@ -23,6 +23,7 @@ const PASSIVE_ESTABLISHED: u32 = 5;
 const STATE: u32 = 10;
 const STATE_FLAG: u32 = 1 << 2;
 
+const TCP_ESTABLISHED: u32 = 1;
 const TCP_SYN_SENT: u32 = 2;
 const TCP_CLOSE: u32 = 7;
 
@@ -80,6 +81,10 @@ unsafe fn changed(flow: *mut Flow, ops: *mut bpf_sock_ops) {
     unsafe {
         let [old, new, ..] = (*ops).__bindgen_anon_1.args;
         if new != TCP_CLOSE {
+            // Other programs set their flags when a connection stands: what is called after that stays.
+            if new != TCP_ESTABLISHED {
+                (*flow).flags_locked |= flag::STATE_FOLLOWED as u16;
+            }
             return;
         }
         (*flow).flags_locked |= closed_flags((*flow).flags(), old == TCP_SYN_SENT);
