@@ -164,8 +164,10 @@ impl Pipeline {
         let interval = self.interval(now);
         let remotes_read = input.remotes.is_some();
         let mut events = Batch::new(input.events);
-        for flow in input.flows {
-            self.apply(&events.complete(flow), &interval, lookup, &mut write);
+        for reading in input.flows {
+            for flow in events.complete(reading) {
+                self.apply(&flow, &interval, lookup, &mut write);
+            }
         }
         // Before the remotes: they end with their sockets.
         let rest = events.rest();

@@ -54,6 +54,15 @@ pub struct TableCounts {
     pub tails_incomplete: u64,
 }
 
+/// A socket's flow that is final.
+#[derive(Clone, Copy, Debug)]
+struct Final {
+    /// Tick to count from.
+    since: u32,
+    cookie: u64,
+    start_ns: u64,
+}
+
 /// All live flows of one boot.
 #[derive(Debug)]
 pub struct FlowTable {
@@ -63,8 +72,7 @@ pub struct FlowTable {
     flows_max: usize,
     sockets: HashMap<u64, FlowState>,
     remotes: HashMap<RemoteKey, FlowState>,
-    /// Cookies of final flows by the tick to count from.
-    finals: VecDeque<(u32, u64)>,
+    finals: VecDeque<Final>,
     remote_passes: u32,
     tails: Tails,
     counts: TableCounts,
@@ -106,8 +114,14 @@ impl FlowTable {
                 );
                 let change = state.advance(reading, flags, interval);
                 state.seen_pass = self.remote_passes;
-                if !was_final && state.flags.is_final(reading.protocol) {
-                    self.finals.push_back((interval.tick, reading.key.cookie()));
+                let is_final = state.flags.is_final(reading.protocol);
+                if let (FlowKey::Socket(cookie), false, true) = (&reading.key, was_final, is_final)
+                {
+                    self.finals.push_back(Final {
+                        since: interval.tick,
+                        cookie: *cookie,
+                        start_ns: reading.start_ns,
+                    });
                 }
                 change.map_or(Applied::Unchanged, Applied::Changed)
             }
@@ -189,7 +203,11 @@ impl FlowTable {
             FlowKey::Socket(cookie) => {
                 self.sockets.insert(*cookie, state);
                 if flags.is_final(reading.protocol) {
-                    self.finals.push_back((interval.tick, *cookie));
+                    self.finals.push_back(Final {
+                        since: interval.tick,
+                        cookie: *cookie,
+                        start_ns: reading.start_ns,
+                    });
                 }
             }
             FlowKey::Remote(key) => {
@@ -200,15 +218,19 @@ impl FlowTable {
     }
 
     fn forget_finals(&mut self, tick: u32) {
-        while let Some((since, cookie)) = self.finals.front().copied() {
-            if since.saturating_add(FINAL_TICKS) > tick {
+        while let Some(ended) = self.finals.front().copied() {
+            if ended.since.saturating_add(FINAL_TICKS) > tick {
                 return;
             }
             self.finals.pop_front();
-            match self.sockets.get(&cookie).map(|state| state.changed_tick) {
-                Some(changed) if changed > since => self.finals.push_back((changed, cookie)),
+            let state = self.sockets.get(&ended.cookie);
+            match state.filter(|state| state.start_ns == ended.start_ns) {
+                Some(state) if state.changed_tick > ended.since => {
+                    let since = state.changed_tick;
+                    self.finals.push_back(Final { since, ..ended });
+                }
                 Some(_) => {
-                    self.sockets.remove(&cookie);
+                    self.sockets.remove(&ended.cookie);
                 }
                 None => {}
             }
@@ -448,6 +470,24 @@ mod tests {
             Some((2, RecordKind::Closed, Outcome::Closed, 0))
         );
         assert_eq!(table.remotes.len(), 1, "the other was in no pass");
+    }
+
+    #[test]
+    fn an_idle_remote_does_not_take_its_socket_with_it() {
+        let mut table = table();
+        let (socket, remote) = (
+            counted(socket(8), [9, 0], 0),
+            counted(remote(8, 1), [5, 5], 0),
+        );
+        for tick in 1..=REMOTE_IDLE_TICKS + FINAL_TICKS + 1 {
+            table.apply(&socket, &interval(tick));
+            table.apply(&remote, &interval(tick));
+            table.end_tick(tick, true);
+        }
+        assert!(
+            table.sockets.contains_key(&8),
+            "it would be told again from its start"
+        );
     }
 
     #[test]
