@@ -272,10 +272,13 @@ fn is_idle_remote(reading: &FlowTotals, state: &FlowState, interval: &Interval) 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
+    use proptest::prelude::*;
+
     use observer_ebpf::abi::flag::{CLOSED, CONNECT_FAILED, RELEASED, RESET_IN};
 
     use super::*;
     use crate::model::{
+        counters::Counters,
         names::RecordKind,
         sample::{counted, remote, socket},
     };
@@ -521,5 +524,31 @@ mod tests {
         assert_eq!(start(2, between), UnixUs(5_000_000));
         assert_eq!(start(3, interval(2)), UnixUs(6_000_000));
         assert_eq!(start(4, interval(9)), UnixUs(40_000_000));
+    }
+
+    proptest! {
+        /// Two CPUs may read one flow at once: any field of a reading may be behind, in any order.
+        #[test]
+        fn differences_add_up_to_the_highest_of_each_field(
+            readings in prop::collection::vec([0..100_u64, 0..100, 0..100, 0..100], 1..20),
+        ) {
+            let (mut table, mut sum, mut highest) = (table(), Counters::default(), Counters::default());
+            for [device, wire, payload, retransmitted_wire_bytes] in readings {
+                let counters = Counters {
+                    device_bytes: [device, 0],
+                    wire_bytes: [0, wire],
+                    payload_bytes: [payload, payload],
+                    packets: [0, 0],
+                    retransmitted_wire_bytes,
+                };
+                let reading = FlowTotals { counters, ..socket(7) };
+                highest = highest.highest(&counters);
+                if let Applied::Changed(change) = table.apply(&reading, &interval(1)) {
+                    sum = sum.plus(&change.counters);
+                    prop_assert_eq!(change.totals, sum);
+                }
+                prop_assert_eq!(sum, highest);
+            }
+        }
     }
 }

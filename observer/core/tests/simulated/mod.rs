@@ -229,7 +229,9 @@ impl Kernel {
         socket.flow.flags.0 |= flags;
         let flow = socket.flow;
         self.ring.push(flow);
-        if flow.flags.is_final(flow.protocol) {
+        // The kernel frees a socket that nobody holds once its protocol is done with it.
+        let done = flow.protocol == Protocol::Udp || flow.flags.has(flag::CLOSED);
+        if flow.flags.has(flag::RELEASED) && done {
             self.live.retain(|socket| socket.flow.key != flow.key);
         }
     }
