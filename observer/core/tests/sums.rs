@@ -127,7 +127,7 @@ impl Agent {
         let output = &mut self.output;
         self.pipeline
             .events(kernel.look_at_events(), now, &Tables, |record| {
-                write(output, record)
+                write(output, record);
             });
     }
 

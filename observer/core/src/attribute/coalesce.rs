@@ -125,6 +125,10 @@ mod tests {
         assert_eq!(merged, [reading(1, 9, 30, 3), reading(2, 9, 5, 0)]);
     }
 
+    #[expect(
+        clippy::large_types_passed_by_value,
+        reason = "the reading moves into the batch"
+    )]
     fn completed(batch: &mut Batch, reading: FlowTotals) -> Vec<FlowTotals> {
         batch.complete(reading).collect()
     }
