@@ -63,8 +63,10 @@ pub struct PipelineState {
     pub uplinks: Vec<BalanceState>,
 }
 
-/// The kernel's side of one tick. All counters are cumulative. Readings of slots and uplinks belong as close together
-/// as can be, before those of the flows: what passes in between wavers in `late` and in the balance.
+/// The kernel's side of one tick. All counters are cumulative. The order of reading matters: slots and uplinks first, as
+/// close together as can be (what passes before the flows are read wavers in `late` and in the balance), then flows, then
+/// events (a flow that ends in between is in one of them for sure), then remotes: one that is read after the event that
+/// released its socket is complete, and may be cleared.
 #[derive(Debug)]
 pub struct TickInput<F, R, E> {
     /// Sockets that changed since they were last handed over.
@@ -164,8 +166,10 @@ impl Pipeline {
         let interval = self.interval(now);
         let remotes_read = input.remotes.is_some();
         let mut events = Batch::new(input.events);
-        for flow in input.flows {
-            self.apply(&events.complete(flow), &interval, lookup, &mut write);
+        for reading in input.flows {
+            for flow in events.complete(reading) {
+                self.apply(&flow, &interval, lookup, &mut write);
+            }
         }
         // Before the remotes: they end with their sockets.
         let rest = events.rest();

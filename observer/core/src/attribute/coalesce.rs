@@ -1,19 +1,27 @@
 //! Several readings of one flow in one hand-over become one, so that a flow gives one record an interval.
 
-use std::collections::HashMap;
+use std::{cmp::Ordering, collections::HashMap};
 
 use crate::model::flow::{FlowKey, FlowTotals};
 
-/// Readings by flow, in the order in which each flow came first.
+/// Readings by key, in the order in which each key came first.
 #[derive(Debug, Default)]
 pub struct Batch {
-    flows: Vec<Option<FlowTotals>>,
+    keys: Vec<Option<Held>>,
     places: HashMap<FlowKey, usize>,
 }
 
+/// What a batch has of one key. A socket that connects again begins another flow under the same key; the flow before
+/// it has to be applied first, because the table keeps one flow a key.
+#[derive(Debug)]
+struct Held {
+    /// In the order of their starts.
+    older: Vec<FlowTotals>,
+    newest: FlowTotals,
+}
+
 impl Batch {
-    /// All `readings`, those of one flow merged. What was counted anew under the same key (another start) is another
-    /// flow and stands apart.
+    /// All `readings`, those of one flow merged.
     pub fn new(readings: impl IntoIterator<Item = FlowTotals>) -> Self {
         let mut batch = Self::default();
         for reading in readings {
@@ -22,25 +30,28 @@ impl Batch {
         batch
     }
 
-    /// `reading` together with what the batch has of the same flow, which leaves the batch.
-    #[must_use]
-    pub fn complete(&mut self, reading: FlowTotals) -> FlowTotals {
-        let place = self
+    /// `reading` together with what the batch has of the same flow, behind what it has of flows that had the key
+    /// before; all that leaves the batch. A flow that has the key after it stays.
+    pub fn complete(&mut self, reading: FlowTotals) -> impl Iterator<Item = FlowTotals> + use<> {
+        let held = self
             .places
             .get(&reading.key)
-            .and_then(|place| self.flows.get_mut(*place));
-        match place {
-            Some(held) => match held.take_if(|held| held.start_ns == reading.start_ns) {
-                Some(held) => reading.merged(held),
-                None => reading,
-            },
-            None => reading,
-        }
+            .and_then(|place| self.keys.get_mut(*place))
+            .and_then(|held| held.take_if(|held| held.newest.start_ns <= reading.start_ns));
+        let (older, before, reading) = match held {
+            None => (Vec::new(), None, reading),
+            Some(Held { older, newest }) if newest.start_ns == reading.start_ns => {
+                (older, None, reading.merged(newest))
+            }
+            Some(Held { older, newest }) => (older, Some(newest), reading),
+        };
+        older.into_iter().chain(before).chain([reading])
     }
 
     /// What no call of [`Batch::complete`] took.
     pub fn rest(self) -> impl Iterator<Item = FlowTotals> {
-        self.flows.into_iter().flatten()
+        let all = |held: Held| held.older.into_iter().chain([held.newest]);
+        self.keys.into_iter().flatten().flat_map(all)
     }
 
     #[expect(
@@ -48,13 +59,38 @@ impl Batch {
         reason = "the reading moves into the batch"
     )]
     fn add(&mut self, reading: FlowTotals) {
-        let next = self.flows.len();
+        let next = self.keys.len();
         let place = *self.places.entry(reading.key).or_insert(next);
-        match self.flows.get_mut(place) {
-            Some(Some(held)) if held.start_ns == reading.start_ns => *held = held.merged(reading),
-            Some(Some(_) | None) | None => {
-                self.places.insert(reading.key, next);
-                self.flows.push(Some(reading));
+        match self.keys.get_mut(place).and_then(Option::as_mut) {
+            Some(held) => held.add(reading),
+            None => self.keys.push(Some(Held {
+                older: Vec::new(),
+                newest: reading,
+            })),
+        }
+    }
+}
+
+impl Held {
+    #[expect(
+        clippy::large_types_passed_by_value,
+        reason = "the reading moves into the batch"
+    )]
+    fn add(&mut self, reading: FlowTotals) {
+        match reading.start_ns.cmp(&self.newest.start_ns) {
+            Ordering::Equal => self.newest = self.newest.merged(reading),
+            Ordering::Greater => {
+                self.older.push(self.newest);
+                self.newest = reading;
+            }
+            Ordering::Less => {
+                let at = self
+                    .older
+                    .partition_point(|flow| flow.start_ns < reading.start_ns);
+                match self.older.get_mut(at) {
+                    Some(flow) if flow.start_ns == reading.start_ns => *flow = flow.merged(reading),
+                    Some(_) | None => self.older.insert(at, reading),
+                }
             }
         }
     }
@@ -89,23 +125,53 @@ mod tests {
         assert_eq!(merged, [reading(1, 9, 30, 3), reading(2, 9, 5, 0)]);
     }
 
+    #[expect(
+        clippy::large_types_passed_by_value,
+        reason = "the reading moves into the batch"
+    )]
+    fn completed(batch: &mut Batch, reading: FlowTotals) -> Vec<FlowTotals> {
+        batch.complete(reading).collect()
+    }
+
     #[test]
     fn a_batch_completes_a_reading_once() {
         let mut batch = Batch::new([reading(1, 9, 30, 1), reading(2, 9, 5, 0)]);
-        assert_eq!(batch.complete(reading(1, 9, 20, 2)), reading(1, 9, 30, 3));
-        assert_eq!(batch.complete(reading(1, 9, 20, 2)), reading(1, 9, 20, 2));
-        assert_eq!(batch.complete(reading(2, 8, 1, 0)), reading(2, 8, 1, 0));
+        assert_eq!(
+            completed(&mut batch, reading(1, 9, 20, 2)),
+            [reading(1, 9, 30, 3)]
+        );
+        assert_eq!(
+            completed(&mut batch, reading(1, 9, 20, 2)),
+            [reading(1, 9, 20, 2)]
+        );
+        assert_eq!(
+            completed(&mut batch, reading(2, 8, 1, 0)),
+            [reading(2, 8, 1, 0)]
+        );
         assert_eq!(batch.rest().collect::<Vec<_>>(), [reading(2, 9, 5, 0)]);
     }
 
     #[test]
-    fn flows_counted_anew_stand_apart() {
-        let batch = Batch::new([
-            reading(1, 9, 30, 0),
-            reading(1, 10, 2, 0),
-            reading(1, 10, 4, 0),
-        ]);
-        let flows: Vec<_> = batch.rest().collect();
-        assert_eq!(flows, [reading(1, 9, 30, 0), reading(1, 10, 4, 0)]);
+    fn flows_counted_anew_follow_those_before_them() {
+        let readings = || {
+            [
+                reading(1, 9, 30, 0),
+                reading(1, 11, 2, 0),
+                reading(1, 11, 4, 0),
+                reading(1, 10, 1, 0),
+                reading(1, 9, 31, 0),
+            ]
+        };
+        let in_order = [
+            reading(1, 9, 31, 0),
+            reading(1, 10, 1, 0),
+            reading(1, 11, 4, 0),
+        ];
+        assert_eq!(Batch::new(readings()).rest().collect::<Vec<_>>(), in_order);
+        let mut batch = Batch::new(readings());
+        let flows = completed(&mut batch, reading(1, 12, 7, 0));
+        assert_eq!(flows[..3], in_order);
+        assert_eq!(flows[3..], [reading(1, 12, 7, 0)]);
+        assert_eq!(batch.rest().count(), 0);
     }
 }

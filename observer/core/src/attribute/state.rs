@@ -82,7 +82,11 @@ impl FlowState {
         let fresh = self.changed_tick == 0;
         self.flags = FlowFlags(self.flags.0 | flags.0);
         let counters = reading.counters.since(&self.recorded);
-        let outcome = self.flags.outcome();
+        // An outcome once told is not taken back: a remote that was idle before a restart has no flag that says so.
+        let outcome = match self.flags.outcome() {
+            Outcome::Open => self.outcome,
+            ended => ended,
+        };
         if counters.is_zero() && outcome == self.outcome {
             return None;
         }

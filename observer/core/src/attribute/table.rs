@@ -54,6 +54,15 @@ pub struct TableCounts {
     pub tails_incomplete: u64,
 }
 
+/// A socket's flow that is final.
+#[derive(Clone, Copy, Debug)]
+struct Final {
+    /// Tick to count from.
+    since: u32,
+    cookie: u64,
+    start_ns: u64,
+}
+
 /// All live flows of one boot.
 #[derive(Debug)]
 pub struct FlowTable {
@@ -63,8 +72,7 @@ pub struct FlowTable {
     flows_max: usize,
     sockets: HashMap<u64, FlowState>,
     remotes: HashMap<RemoteKey, FlowState>,
-    /// Cookies of final flows by the tick to count from.
-    finals: VecDeque<(u32, u64)>,
+    finals: VecDeque<Final>,
     remote_passes: u32,
     tails: Tails,
     counts: TableCounts,
@@ -106,8 +114,14 @@ impl FlowTable {
                 );
                 let change = state.advance(reading, flags, interval);
                 state.seen_pass = self.remote_passes;
-                if !was_final && state.flags.is_final(reading.protocol) {
-                    self.finals.push_back((interval.tick, reading.key.cookie()));
+                let is_final = state.flags.is_final(reading.protocol);
+                if let (FlowKey::Socket(cookie), false, true) = (&reading.key, was_final, is_final)
+                {
+                    self.finals.push_back(Final {
+                        since: interval.tick,
+                        cookie: *cookie,
+                        start_ns: reading.start_ns,
+                    });
                 }
                 change.map_or(Applied::Unchanged, Applied::Changed)
             }
@@ -189,7 +203,11 @@ impl FlowTable {
             FlowKey::Socket(cookie) => {
                 self.sockets.insert(*cookie, state);
                 if flags.is_final(reading.protocol) {
-                    self.finals.push_back((interval.tick, *cookie));
+                    self.finals.push_back(Final {
+                        since: interval.tick,
+                        cookie: *cookie,
+                        start_ns: reading.start_ns,
+                    });
                 }
             }
             FlowKey::Remote(key) => {
@@ -200,15 +218,19 @@ impl FlowTable {
     }
 
     fn forget_finals(&mut self, tick: u32) {
-        while let Some((since, cookie)) = self.finals.front().copied() {
-            if since.saturating_add(FINAL_TICKS) > tick {
+        while let Some(ended) = self.finals.front().copied() {
+            if ended.since.saturating_add(FINAL_TICKS) > tick {
                 return;
             }
             self.finals.pop_front();
-            match self.sockets.get(&cookie).map(|state| state.changed_tick) {
-                Some(changed) if changed > since => self.finals.push_back((changed, cookie)),
+            let state = self.sockets.get(&ended.cookie);
+            match state.filter(|state| state.start_ns == ended.start_ns) {
+                Some(state) if state.changed_tick > ended.since => {
+                    let since = state.changed_tick;
+                    self.finals.push_back(Final { since, ..ended });
+                }
                 Some(_) => {
-                    self.sockets.remove(&cookie);
+                    self.sockets.remove(&ended.cookie);
                 }
                 None => {}
             }
@@ -250,10 +272,13 @@ fn is_idle_remote(reading: &FlowTotals, state: &FlowState, interval: &Interval) 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
+    use proptest::prelude::*;
+
     use observer_ebpf::abi::flag::{CLOSED, CONNECT_FAILED, RELEASED, RESET_IN};
 
     use super::*;
     use crate::model::{
+        counters::Counters,
         names::RecordKind,
         sample::{counted, remote, socket},
     };
@@ -451,6 +476,24 @@ mod tests {
     }
 
     #[test]
+    fn an_idle_remote_does_not_take_its_socket_with_it() {
+        let mut table = table();
+        let (socket, remote) = (
+            counted(socket(8), [9, 0], 0),
+            counted(remote(8, 1), [5, 5], 0),
+        );
+        for tick in 1..=REMOTE_IDLE_TICKS + FINAL_TICKS + 1 {
+            table.apply(&socket, &interval(tick));
+            table.apply(&remote, &interval(tick));
+            table.end_tick(tick, true);
+        }
+        assert!(
+            table.sockets.contains_key(&8),
+            "it would be told again from its start"
+        );
+    }
+
+    #[test]
     fn remotes_not_read_are_not_gone() {
         let mut table = table();
         table.apply(&counted(remote(8, 1), [5, 5], 0), &interval(1));
@@ -481,5 +524,31 @@ mod tests {
         assert_eq!(start(2, between), UnixUs(5_000_000));
         assert_eq!(start(3, interval(2)), UnixUs(6_000_000));
         assert_eq!(start(4, interval(9)), UnixUs(40_000_000));
+    }
+
+    proptest! {
+        /// Two CPUs may read one flow at once: any field of a reading may be behind, in any order.
+        #[test]
+        fn differences_add_up_to_the_highest_of_each_field(
+            readings in prop::collection::vec([0..100_u64, 0..100, 0..100, 0..100], 1..20),
+        ) {
+            let (mut table, mut sum, mut highest) = (table(), Counters::default(), Counters::default());
+            for [device, wire, payload, retransmitted_wire_bytes] in readings {
+                let counters = Counters {
+                    device_bytes: [device, 0],
+                    wire_bytes: [0, wire],
+                    payload_bytes: [payload, payload],
+                    packets: [0, 0],
+                    retransmitted_wire_bytes,
+                };
+                let reading = FlowTotals { counters, ..socket(7) };
+                highest = highest.highest(&counters);
+                if let Applied::Changed(change) = table.apply(&reading, &interval(1)) {
+                    sum = sum.plus(&change.counters);
+                    prop_assert_eq!(change.totals, sum);
+                }
+                prop_assert_eq!(sum, highest);
+            }
+        }
     }
 }

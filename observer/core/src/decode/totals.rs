@@ -186,6 +186,8 @@ fn known<T: Default + PartialEq>(value: T) -> Option<T> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
+    use proptest::prelude::*;
+
     use core::mem::{offset_of, size_of};
 
     use super::*;
@@ -330,5 +332,35 @@ mod tests {
         let losses = losses(&[1, 2, 3, 4, 5, 6]);
         assert_eq!(losses.len(), abi::LOSSES as usize);
         assert_eq!(losses.get(&LossPlace::Headers), Some(&6));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            value in prop::collection::vec(any::<u8>(), 0..400),
+            key in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
+            let whole = value.len() == size_of::<abi::Flow>();
+            prop_assert!(whole || flow(&value).is_err());
+            prop_assert!(udp_flow(&key, &value).is_err() || key.len() == size_of::<abi::UdpKey>());
+            prop_assert!(slot(&key, &abi::Counters::default()).is_err() || key.len() == size_of::<abi::SlotKey>());
+        }
+
+        #[test]
+        fn bytes_of_the_right_size_are_read_unless_a_number_is_foreign(
+            value in prop::collection::vec(any::<u8>(), size_of::<abi::Flow>()),
+            key in prop::collection::vec(any::<u8>(), size_of::<abi::UdpKey>()),
+        ) {
+            let known = matches!(value[offset_of!(abi::Flow, protocol)], 6 | 17)
+                && value[offset_of!(abi::Flow, initiator)] <= abi::initiator::REMOTE;
+            prop_assert_eq!(flow(&value).is_ok(), known);
+            let value = &value[..size_of::<abi::UdpFlow>()];
+            let known = value[offset_of!(abi::UdpFlow, initiator)] <= abi::initiator::REMOTE;
+            let remote = udp_flow(&key, value);
+            prop_assert_eq!(remote.is_ok(), known);
+            if let Ok(FlowTotals { key: FlowKey::Remote(remote), .. }) = remote {
+                prop_assert_eq!(&remote_key(&remote)[..44], &key[..44]);
+            }
+        }
     }
 }
