@@ -61,10 +61,10 @@ impl Account {
     }
 }
 
-/// The built executable: `OBSERVER`, else beside the running test. `None` with a printed reason where it is not there.
+/// The built executable: `OBSERVER_BIN`, else beside the running test. `None` with a printed reason where it is not there.
 #[must_use]
 pub fn executable() -> Option<PathBuf> {
-    if let Some(path) = std::env::var_os("OBSERVER") {
+    if let Some(path) = std::env::var_os("OBSERVER_BIN") {
         return Some(PathBuf::from(path));
     }
     let test = std::env::current_exe().ok()?;
