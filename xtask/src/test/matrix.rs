@@ -108,11 +108,12 @@ fn build(release: bool, target_directory: &Path) -> Result<image::Programs> {
     })
 }
 
-/// The one executable among cargo's messages.
+/// The test program's executable among cargo's messages; programs that the tests start have messages of their own.
 fn executable(messages: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "exactness")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
@@ -131,8 +132,8 @@ mod tests {
 
     #[test]
     fn the_test_program_is_found_among_cargos_messages() {
-        let messages = "{\"reason\":\"compiler-artifact\",\"executable\":null}\n\
-            {\"reason\":\"compiler-artifact\",\"executable\":\"/t/exactness-1\"}\n\
+        let messages = "{\"target\":{\"name\":\"traffic\"},\"executable\":\"/t/traffic\"}\n\
+            {\"target\":{\"name\":\"exactness\"},\"executable\":\"/t/exactness-1\"}\n\
             {\"reason\":\"build-finished\",\"success\":true}\n";
         assert_eq!(executable(messages), Some(PathBuf::from("/t/exactness-1")));
         assert_eq!(executable(""), None);
