@@ -98,8 +98,9 @@ fn is_tls_handshake(record: Option<[u8; 2]>) -> bool {
 pub struct Received {
     pub flags: u8,
     pub request_ns: u64,
-    /// Set where this packet was the first answer byte.
-    pub first_byte_us: Option<u32>,
+    /// Where this packet was the first answer byte, which sets `request_ns` to 0. No `Option`: the compiler may keep the
+    /// absent number in a stack slot that it never wrote, and verifiers before 6.3 refuse to read such a slot.
+    pub first_byte_us: u32,
 }
 
 /// A TCP packet of `size` received; `now_ns` is read only where an answer is awaited.
@@ -117,7 +118,7 @@ pub fn tcp_received(
         received.flags |= (flag::FIN_IN >> 16) as u8;
     }
     if received.request_ns != 0 && size.payload_bytes != 0 {
-        received.first_byte_us = Some(elapsed_us(received.request_ns, now_ns()));
+        received.first_byte_us = elapsed_us(received.request_ns, now_ns());
         received.request_ns = 0;
     }
     received
@@ -337,7 +338,7 @@ mod tests {
             ..Received::default()
         };
         let received = tcp_received(received, &headers, &size, || 5_077);
-        assert_eq!((received.first_byte_us, received.request_ns), (Some(5), 0));
+        assert_eq!((received.first_byte_us, received.request_ns), (5, 0));
     }
 
     #[test]
@@ -347,15 +348,12 @@ mod tests {
             request_ns: 9,
             ..Received::default()
         };
-        assert_eq!(
-            tcp_received(waiting, &ack, &none, || 99).first_byte_us,
-            None
-        );
+        assert_eq!(tcp_received(waiting, &ack, &none, || 99).first_byte_us, 0);
         let (data, some) = segment(0, 1, tcp_flag::RST);
         let idle = tcp_received(Received::default(), &data, &some, || 99);
         assert_eq!(
             (idle.first_byte_us, u32::from(idle.flags) << 16),
-            (None, flag::RESET_IN)
+            (0, flag::RESET_IN)
         );
     }
 

@@ -11,6 +11,20 @@ use observer_tests::{
     traffic::{Abort, ExtraHeader, IcmpEcho, Plan, Refused, Side, TcpAbort, TcpTalk, UdpTalk},
 };
 
+/// Sizes for emulated guests: `EXACTNESS_SCALE=small`. Every kind of traffic stays, only less of it.
+fn is_small() -> bool {
+    std::env::var("EXACTNESS_SCALE").is_ok_and(|scale| scale == "small")
+}
+
+fn bulk(request_bytes: u64, response_bytes: u64) -> TcpTalk {
+    let divisor = if is_small() { 20 } else { 1 };
+    TcpTalk::bulk(request_bytes / divisor, response_bytes / divisor)
+}
+
+fn count(full: u32) -> u32 {
+    full / if is_small() { 10 } else { 1 }
+}
+
 fn near_opens(name: &'static str, plan: Plan) -> Case {
     Case::new(name, plan)
 }
@@ -24,17 +38,14 @@ fn far_opens(name: &'static str, plan: Plan) -> Case {
 
 #[test]
 fn tcp_bulk() {
-    check(&near_opens(
-        "tcp_bulk",
-        TcpTalk::bulk(20_000_000, 10_000_000).plan(),
-    ));
+    check(&near_opens("tcp_bulk", bulk(20_000_000, 10_000_000).plan()));
 }
 
 #[test]
 fn tcp_bulk_ipv6() {
     check(&Case {
         ip_version: 6,
-        ..near_opens("tcp_bulk_ipv6", TcpTalk::bulk(5_000_000, 5_000_000).plan())
+        ..near_opens("tcp_bulk_ipv6", bulk(5_000_000, 5_000_000).plan())
     });
 }
 
@@ -42,7 +53,7 @@ fn tcp_bulk_ipv6() {
 fn tcp_bulk_mapped() {
     let talk = TcpTalk {
         mapped: true,
-        ..TcpTalk::bulk(2_000_000, 2_000_000)
+        ..bulk(2_000_000, 2_000_000)
     };
     check(&near_opens("tcp_bulk_mapped", talk.plan()));
 }
@@ -51,7 +62,7 @@ fn tcp_bulk_mapped() {
 fn tcp_messages() {
     check(&near_opens(
         "tcp_messages",
-        TcpTalk::messages(5_000, 100).plan(),
+        TcpTalk::messages(count(5_000), 100).plan(),
     ));
 }
 
@@ -59,7 +70,7 @@ fn tcp_messages() {
 fn short_connections_closed_here() {
     check(&near_opens(
         "short_connections_closed_here",
-        TcpTalk::short(2_000, Side::Client).plan(),
+        TcpTalk::short(count(2_000), Side::Client).plan(),
     ));
 }
 
@@ -67,7 +78,7 @@ fn short_connections_closed_here() {
 fn short_connections_closed_there() {
     check(&near_opens(
         "short_connections_closed_there",
-        TcpTalk::short(2_000, Side::Server).plan(),
+        TcpTalk::short(count(2_000), Side::Server).plan(),
     ));
 }
 
@@ -75,7 +86,7 @@ fn short_connections_closed_there() {
 fn as_server_closed_there() {
     check(&far_opens(
         "as_server_closed_there",
-        TcpTalk::short(500, Side::Client).plan(),
+        TcpTalk::short(count(500), Side::Client).plan(),
     ));
 }
 
@@ -83,7 +94,7 @@ fn as_server_closed_there() {
 fn as_server_closed_here() {
     check(&far_opens(
         "as_server_closed_here",
-        TcpTalk::short(500, Side::Server).plan(),
+        TcpTalk::short(count(500), Side::Server).plan(),
     ));
 }
 
@@ -91,14 +102,17 @@ fn as_server_closed_here() {
 fn as_server_ipv6() {
     check(&Case {
         ip_version: 6,
-        ..far_opens("as_server_ipv6", TcpTalk::short(300, Side::Server).plan())
+        ..far_opens(
+            "as_server_ipv6",
+            TcpTalk::short(count(300), Side::Server).plan(),
+        )
     });
 }
 
 #[test]
 fn closed_with_unread_data() {
     let abort = TcpAbort {
-        connections: 50,
+        connections: count(50),
         bytes: 20_000,
         how: Abort::UnreadData,
         by: Side::Client,
@@ -109,7 +123,7 @@ fn closed_with_unread_data() {
 #[test]
 fn reset_by_the_other_end() {
     let abort = TcpAbort {
-        connections: 50,
+        connections: count(50),
         bytes: 20_000,
         how: Abort::LingerZero,
         by: Side::Server,
@@ -148,7 +162,7 @@ fn udp_refused_here() {
 fn ipv6_extension_headers() {
     let talk = TcpTalk {
         header: ExtraHeader::Ipv6DestinationOptions,
-        ..TcpTalk::bulk(2_000_000, 1_000_000)
+        ..bulk(2_000_000, 1_000_000)
     };
     check(&Case {
         ip_version: 6,
@@ -160,7 +174,7 @@ fn ipv6_extension_headers() {
 fn ipv4_options() {
     let talk = TcpTalk {
         header: ExtraHeader::Ipv4Nops,
-        ..TcpTalk::bulk(2_000_000, 1_000_000)
+        ..bulk(2_000_000, 1_000_000)
     };
     check(&near_opens("ipv4_options", talk.plan()));
 }
@@ -174,7 +188,7 @@ fn small_and_large_mtu() {
         };
         check(&Case {
             wire,
-            ..near_opens(name, TcpTalk::bulk(3_000_000, 3_000_000).plan())
+            ..near_opens(name, bulk(3_000_000, 3_000_000).plan())
         });
     }
 }
@@ -187,7 +201,7 @@ fn offloads_off() {
     };
     check(&Case {
         wire,
-        ..near_opens("offloads_off", TcpTalk::bulk(3_000_000, 3_000_000).plan())
+        ..near_opens("offloads_off", bulk(3_000_000, 3_000_000).plan())
     });
 }
 
@@ -197,10 +211,7 @@ fn bundles_received() {
         far_offload: Offload::DEFAULT,
         ..Wire::default()
     };
-    let case = near_opens(
-        "bundles_received",
-        TcpTalk::bulk(3_000_000, 10_000_000).plan(),
-    );
+    let case = near_opens("bundles_received", bulk(3_000_000, 10_000_000).plan());
     check(&Case {
         wire,
         view: View::Bundles,
@@ -210,7 +221,7 @@ fn bundles_received() {
 
 #[test]
 fn virtio_receive() {
-    let case = near_opens("virtio_receive", TcpTalk::bulk(3_000_000, 3_000_000).plan());
+    let case = near_opens("virtio_receive", bulk(3_000_000, 3_000_000).plan());
     let wire = Wire {
         far_offload: Offload::DEFAULT,
         ..Wire::default()
@@ -226,7 +237,7 @@ fn virtio_receive() {
 fn udp_datagrams() {
     let talk = UdpTalk {
         replies: true,
-        ..UdpTalk::datagrams(2_000, 500)
+        ..UdpTalk::datagrams(count(2_000), 500)
     };
     check(&near_opens("udp_datagrams", talk.plan()));
     check(&Case {
@@ -240,7 +251,7 @@ fn udp_datagrams() {
 fn udp_segments() {
     check(&near_opens(
         "udp_segments",
-        UdpTalk::segmented(500, 12_000, 1_200).plan(),
+        UdpTalk::segmented(count(500), 12_000, 1_200).plan(),
     ));
 }
 
@@ -248,15 +259,18 @@ fn udp_segments() {
 fn udp_fragments() {
     check(&near_opens(
         "udp_fragments",
-        UdpTalk::datagrams(100, 8_000).plan(),
+        UdpTalk::datagrams(count(100), 8_000).plan(),
     ));
     check(&Case {
         ip_version: 6,
-        ..near_opens("udp_fragments_ipv6", UdpTalk::datagrams(100, 8_000).plan())
+        ..near_opens(
+            "udp_fragments_ipv6",
+            UdpTalk::datagrams(count(100), 8_000).plan(),
+        )
     });
     check(&far_opens(
         "udp_fragments_received",
-        UdpTalk::datagrams(100, 8_000).plan(),
+        UdpTalk::datagrams(count(100), 8_000).plan(),
     ));
 }
 
@@ -272,7 +286,7 @@ fn one_socket_to_500_remotes() {
 fn two_threads_on_one_socket() {
     check(&near_opens(
         "two_threads_on_one_socket",
-        UdpTalk::two_threads(100_000, 32).plan(),
+        UdpTalk::two_threads(count(100_000), 32).plan(),
     ));
 }
 

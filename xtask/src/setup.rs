@@ -2,6 +2,7 @@
 //! workspace's `target/` only, but for Debian packages, which are announced before they are installed. The machine's
 //! package sources and Rust toolchain stay as they are.
 
+mod apt;
 mod debian;
 mod group;
 mod linker;
@@ -12,7 +13,9 @@ use std::{process::ExitCode, time::Instant};
 
 use anyhow::Result;
 
+pub use self::apt::AptRoot;
 pub use self::group::Group;
+pub use self::progress::Step;
 pub use self::rust_src::library_override;
 
 #[derive(clap::Args)]

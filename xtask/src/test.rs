@@ -2,6 +2,7 @@
 //! run here prints `SKIP: NAME: REASON` and is counted as skipped, whatever its harness calls it.
 
 mod group;
+mod matrix;
 mod outcome;
 
 use std::{
@@ -16,10 +17,11 @@ use crate::{setup, shell, tally::Tally, workspace};
 
 #[derive(clap::Args, Default)]
 pub struct Args {
-    /// Only this group: `unit`, `kernel`, or a test target of the package `observer-tests`
+    /// Only this group: `unit`, `kernel`, `matrix` (guests of other kernels), or a test target of `observer-tests`
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
-    /// Only tests whose name contains this text; may be given more than once
+    /// Only tests whose name contains this text; may be given more than once. In the matrix a kernel's name (`5.10`)
+    /// chooses that kernel
     #[arg(long, value_name = "TEXT")]
     filter: Vec<String>,
     /// Test the optimised build instead of the one with debug assertions
@@ -36,8 +38,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 /// Runs the tests and lists what was skipped and why.
 pub fn tally(args: &Args) -> Result<Tally> {
     let metadata = workspace::members()?;
+    if args.group.as_deref() == Some(matrix::GROUP) {
+        return matrix::tally(args, &metadata.target_directory);
+    }
     let group = group::find(args.group.as_deref(), &metadata)?;
-    setup::ensure(group.setup)?;
+    setup::ensure_core()?;
 
     let profile: &[&str] = if args.release { &["--release"] } else { &[] };
     shell::run(

@@ -32,6 +32,11 @@ pub fn rust_src_dir() -> PathBuf {
     root().join("target/rust-src")
 }
 
+/// Kernels and images of the guests that other kernels run in.
+pub fn matrix_dir() -> PathBuf {
+    root().join("target/matrix")
+}
+
 /// What `cargo metadata` tells, as far as it is used here.
 #[derive(Deserialize)]
 pub struct Metadata {

@@ -202,7 +202,7 @@ unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, siz
         let before = Received {
             flags: (*flow).flags_ingress,
             request_ns: (*flow).request_ns,
-            first_byte_us: None,
+            first_byte_us: 0,
         };
         let received = tcp_received(before, headers, size, || bpf_ktime_get_ns());
         let tcp = bpf_tcp_sock(sk);
@@ -214,8 +214,8 @@ unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, siz
         if received.flags != before.flags {
             (*flow).flags_ingress = received.flags;
         }
-        if let Some(first_byte_us) = received.first_byte_us {
-            (*flow).first_byte_us = first_byte_us;
+        if received.request_ns != before.request_ns {
+            (*flow).first_byte_us = received.first_byte_us;
             (*flow).request_ns = 0;
         }
         let counters = &raw mut (*flow).counters;

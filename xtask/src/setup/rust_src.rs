@@ -10,11 +10,10 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::{Outcome, progress::Step};
+use super::{Outcome, apt::AptRoot, progress::Step};
 use crate::{shell, workspace};
 
 const SUITE: &str = "trixie-backports";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 pub fn ensure() -> Result<Outcome> {
     let version = compiler_version()?;
@@ -71,7 +70,7 @@ fn rustc(arguments: &[&str]) -> Result<String> {
 /// Returns the package's version.
 fn fetch(version: &str) -> Result<String> {
     let step = Step::start(&format!("rust-src {version} from Debian {SUITE} (45 MB)"));
-    let apt = AptRoot::new(&workspace::rust_src_dir().join("apt"))?;
+    let apt = AptRoot::new(&workspace::rust_src_dir().join("apt"), SUITE)?;
     step.tell("reading the package list");
     shell::capture(apt.command("apt-get").args(["update", "-q"]))?;
     let table = shell::capture(apt.command("apt-cache").args(["madison", "rust-src"]))?;
@@ -148,75 +147,6 @@ fn unpack(package: &Path, version: &str) -> Result<()> {
         );
     }
     fs::rename(&partial, &place).with_context(|| format!("rename to `{}`", place.display()))
-}
-
-/// An apt whose sources, lists, cache and state are all in one folder of ours; works without root.
-struct AptRoot {
-    dir: PathBuf,
-}
-
-impl AptRoot {
-    fn new(dir: &Path) -> Result<Self> {
-        let text = dir
-            .to_str()
-            .with_context(|| format!("apt cannot take the path `{}`", dir.display()))?;
-        for folder in [
-            "state/lists/partial",
-            "cache/archives/partial",
-            "empty",
-            "download",
-        ] {
-            let folder = dir.join(folder);
-            fs::create_dir_all(&folder).with_context(|| format!("make `{}`", folder.display()))?;
-        }
-        for (file, content) in [
-            ("state/status", String::new()),
-            (
-                "sources.list",
-                format!("deb [signed-by={KEYRING}] http://deb.debian.org/debian {SUITE} main\n"),
-            ),
-            ("apt.conf", configuration(text)),
-        ] {
-            let file = dir.join(file);
-            fs::write(&file, content).with_context(|| format!("write `{}`", file.display()))?;
-        }
-        Ok(Self {
-            dir: dir.to_path_buf(),
-        })
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command
-            .env("APT_CONFIG", self.dir.join("apt.conf"))
-            .env("LC_ALL", "C")
-            .current_dir(self.dir.join("download"));
-        command
-    }
-
-    fn downloaded(&self) -> Result<PathBuf> {
-        let dir = self.dir.join("download");
-        fs::read_dir(&dir)
-            .with_context(|| format!("list `{}`", dir.display()))?
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .find(|path| path.extension().is_some_and(|e| e == "deb"))
-            .with_context(|| format!("apt-get left no package in `{}`", dir.display()))
-    }
-}
-
-fn configuration(dir: &str) -> String {
-    // `parts` and `sourceparts` name an empty folder: nothing of the machine's configuration is read.
-    format!(
-        "Dir::State \"{dir}/state\";\n\
-         Dir::State::lists \"{dir}/state/lists\";\n\
-         Dir::State::status \"{dir}/state/status\";\n\
-         Dir::Cache \"{dir}/cache\";\n\
-         Dir::Etc::sourcelist \"{dir}/sources.list\";\n\
-         Dir::Etc::sourceparts \"{dir}/empty\";\n\
-         Dir::Etc::parts \"{dir}/empty\";\n\
-         APT::Sandbox::User \"root\";\n\
-         Acquire::Languages \"none\";\n"
-    )
 }
 
 #[cfg(test)]

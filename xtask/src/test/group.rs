@@ -1,9 +1,10 @@
-//! What `--group` may name: the rows of [`GROUPS`], and every test target of the package `observer-tests`. A target that
+//! What `--group` may name besides the kernel matrix: the rows of [`GROUPS`], and every test target of the package `observer-tests`. A target that
 //! is too slow for every run says `test = false` in `tests/Cargo.toml`: then only its name runs it.
 
 use anyhow::{Result, bail};
 
-use crate::{setup, workspace::Metadata};
+use super::matrix;
+use crate::workspace::Metadata;
 
 const KERNEL_PACKAGE: &str = "observer-tests";
 
@@ -13,13 +14,9 @@ const GROUPS: [(&str, &[&str]); 2] = [
     ("kernel", &["--package", KERNEL_PACKAGE]),
 ];
 
-/// Test targets that need more than `core`.
-const SETUP: [(&str, &[setup::Group]); 1] = [("matrix", &[setup::Group::Matrix])];
-
 #[derive(Debug)]
 pub struct Group {
     pub cargo: Vec<String>,
-    pub setup: &'static [setup::Group],
 }
 
 /// No name = everything that `cargo test` runs by default.
@@ -27,7 +24,6 @@ pub fn find(name: Option<&str>, metadata: &Metadata) -> Result<Group> {
     let Some(name) = name else {
         return Ok(Group {
             cargo: vec!["--workspace".into()],
-            setup: &[],
         });
     };
     let targets = targets(metadata);
@@ -36,15 +32,16 @@ pub fn find(name: Option<&str>, metadata: &Metadata) -> Result<Group> {
     } else if targets.contains(&name) {
         vec!["--package", KERNEL_PACKAGE, "--test", name]
     } else {
-        let known: Vec<&str> = GROUPS.iter().map(|(n, _)| *n).chain(targets).collect();
+        let known: Vec<&str> = GROUPS
+            .iter()
+            .map(|(n, _)| *n)
+            .chain([matrix::GROUP])
+            .chain(targets)
+            .collect();
         bail!("no test group `{name}`; there are `{}`", known.join("`, `"));
     };
     Ok(Group {
         cargo: cargo.into_iter().map(str::to_owned).collect(),
-        setup: SETUP
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map_or(&[], |(_, setup)| setup),
     })
 }
 
@@ -75,20 +72,19 @@ mod tests {
                 version: "0.1.0".into(),
                 license: None,
                 source: None,
-                targets: vec![target("observer_tests", "lib"), target("matrix", "test")],
+                targets: vec![target("observer_tests", "lib"), target("exactness", "test")],
             }],
             target_directory: "target".into(),
         }
     }
 
     #[test]
-    fn a_test_target_is_a_group_with_its_setup() {
-        let group = find(Some("matrix"), &metadata()).expect("the target is there");
+    fn a_test_target_is_a_group() {
+        let group = find(Some("exactness"), &metadata()).expect("the target is there");
         assert_eq!(
             group.cargo,
-            ["--package", KERNEL_PACKAGE, "--test", "matrix"]
+            ["--package", KERNEL_PACKAGE, "--test", "exactness"]
         );
-        assert_eq!(group.setup, [setup::Group::Matrix]);
     }
 
     #[test]
@@ -97,7 +93,7 @@ mod tests {
         let text = error.to_string();
         assert_eq!(
             text,
-            "no test group `observer_tests`; there are `unit`, `kernel`, `matrix`"
+            "no test group `observer_tests`; there are `unit`, `kernel`, `matrix`, `exactness`"
         );
     }
 
