@@ -209,12 +209,13 @@ impl Agent {
         let mut flows = Vec::new();
         self.probe
             .read_flows(|value| keep(&mut flows, decode::flow(value)))?;
-        let mut remotes = Vec::new();
-        self.probe
-            .read_udp(|key, value| keep(&mut remotes, decode::udp_flow(key, value)))?;
         let mut events = Vec::new();
         self.probe
             .look_at_events(usize::MAX, |value| keep(&mut events, decode::flow(value)));
+        // Remotes after the ends: the end of a socket is the end of its remotes, whose last bytes must not be missed.
+        let mut remotes = Vec::new();
+        self.probe
+            .read_udp(|key, value| keep(&mut remotes, decode::udp_flow(key, value)))?;
         let losses = decode::losses(&self.probe.losses()?);
         self.undecoded += undecoded + undecoded_slots;
 

@@ -74,7 +74,7 @@ pub fn make(kernel: &Files, programs: &Programs, filters: &[String]) -> Result<P
         let place = inside(&root, Path::new("/modules"), module);
         copy(module, &place)?;
         let name = place.file_name().unwrap_or_default().to_string_lossy();
-        order.push_str(&format!("/modules/{name}\n"));
+        order.extend(["/modules/", &name, "\n"]);
     }
     write(&root.join("modules/order"), &order)?;
     write(&root.join("init"), &init(filters))?;
