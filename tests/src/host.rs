@@ -161,6 +161,10 @@ impl Host {
                 ("accept_ra", "0"),
                 ("autoconf", "0"),
                 ("accept_dad", "0"),
+                // A report is repeated within so many milliseconds, a second by default: late enough to fall between the
+                // starts of two accounts.
+                ("mldv1_unsolicited_report_interval", "10"),
+                ("mldv2_unsolicited_report_interval", "10"),
             ] {
                 self.sysctl(&format!("net.ipv6.conf.{scope}.{name}"), value)?;
             }
