@@ -158,7 +158,8 @@ pub struct Flow {
     pub reported_flags: u32,
     /// Generation of the agent that it was handed to (word 0 of the control map).
     pub reported_generation: u32,
-    pub _pad: u32,
+    /// 1 = the iterator has looked once more since it last handed this flow over, and found nothing new.
+    pub settled: u32,
 }
 
 impl Flow {

@@ -58,32 +58,25 @@ fn count<const AT: usize>(skb: *mut __sk_buff) {
     if !is_counted(kind, number) {
         return;
     }
-    let packet = SocketSkb(skb);
-    let Some(headers) = usual_headers(&packet) else {
-        unusual::<AT>(skb, sk, number, state);
-        return;
+    let headers = if let Some(headers) = usual_headers(&SocketSkb(skb)) {
+        headers
+    } else {
+        let mut unusual = Headers::default();
+        read_unusual(skb, &mut unusual);
+        unusual
     };
     if u32::from(headers.protocol) == number {
         count_packet::<AT>(skb, sk, state, ifindex, &headers);
     }
 }
 
-/// Options, extension headers, and whatever cannot be read.
+/// Options, extension headers; what cannot be read has no protocol.
 #[inline(never)]
-fn unusual<const AT: usize>(
-    skb: *mut __sk_buff,
-    sk: *mut bpf_sock,
-    number: u32,
-    state: u32,
-) -> u64 {
-    let Some(headers) = headers(&SocketSkb(skb)) else {
+fn read_unusual(skb: *mut __sk_buff, unusual: &mut Headers) -> u64 {
+    if let Some(headers) = headers(&SocketSkb(skb)) {
+        *unusual = headers;
+    } else {
         lose(Lost::Headers);
-        return 0;
-    };
-    if u32::from(headers.protocol) == number {
-        // SAFETY: the context is valid while the program runs.
-        let ifindex = unsafe { (*skb).ifindex };
-        count_packet::<AT>(skb, sk, state, ifindex, &headers);
     }
     0
 }
@@ -99,22 +92,22 @@ fn count_packet<const AT: usize>(
     let packet = SocketSkb(skb);
     let tcp = headers.protocol == protocol::TCP;
     if tcp && state == TCP_LISTEN {
-        elsewhere(skb, sk, Home::Handshake as u32, AT as u32);
+        elsewhere(skb, sk, &{ *headers }, Home::Handshake as u32, AT as u32);
         return;
     }
     let flow = maps::flow(sk, true);
     if flow.is_null() {
         lose(Lost::Storage);
-        elsewhere(skb, sk, Home::StorageFailed as u32, AT as u32);
+        elsewhere(skb, sk, &{ *headers }, Home::StorageFailed as u32, AT as u32);
         return;
     }
     // SAFETY: `flow` is the socket's live storage.
     unsafe {
         if (*flow).ready == 0 {
-            flow::begin(flow, skb, sk, AT as u32);
+            flow::begin(flow, skb, sk, &{ *headers }, AT as u32);
         }
         if !tcp && !udp::is_first_remote::<AT>(flow, &packet, headers) {
-            udp::count(flow, skb, AT as u32);
+            udp::count(flow, skb, &{ *headers }, AT as u32);
             return;
         }
         if (*flow).ifindex[AT] != ifindex {
@@ -128,9 +121,10 @@ fn count_packet<const AT: usize>(
         if AT == EGRESS {
             tcp_egress(flow, sk, &packet, headers, &size);
         } else {
-            tcp_ingress(flow, sk, headers, &size);
+            tcp_ingress(flow, headers, &size);
         }
         if is_end(&*flow, headers.tcp_flags) {
+            note_socket(flow, sk);
             flow::report_end(flow);
         }
     }
@@ -184,19 +178,12 @@ unsafe fn tcp_egress(
             bytes.payload_bytes,
             bytes.retransmitted_wire_bytes,
         );
-        // Where no data goes out, this ACK may be the last sign of what came in.
-        if size.payload_bytes == 0 {
-            let tcp = bpf_tcp_sock(sk);
-            if !tcp.is_null() {
-                note_received(flow, (*tcp).bytes_received);
-            }
-        }
     }
 }
 
 /// Runs before the socket lock, on any CPU.
 #[inline(always)]
-unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, size: &Size) {
+unsafe fn tcp_ingress(flow: *mut Flow, headers: &Headers, size: &Size) {
     // SAFETY: `flow` is live storage; counters are added atomically.
     unsafe {
         let before = Received {
@@ -205,12 +192,6 @@ unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, siz
             first_byte_us: 0,
         };
         let received = tcp_received(before, headers, size, || bpf_ktime_get_ns());
-        let tcp = bpf_tcp_sock(sk);
-        if !tcp.is_null() {
-            note_received(flow, (*tcp).bytes_received);
-            (*flow).rtt_us = (*tcp).srtt_us >> 3;
-            (*flow).min_rtt_us = (*tcp).rtt_min;
-        }
         if received.flags != before.flags {
             (*flow).flags_ingress = received.flags;
         }
@@ -234,16 +215,45 @@ unsafe fn tcp_ingress(flow: *mut Flow, sk: *mut bpf_sock, headers: &Headers, siz
     }
 }
 
-/// TCP's own count of what arrived in order, once: exact where the packets' sequence numbers race between CPUs. It never
-/// goes back: a FIN may have been seen that TCP has not taken in yet.
+/// What TCP itself knows of a flow that may be reported for the last time. While the flow lives, the iterator asks
+/// (`read`), and its end is told by the state callback: reading a second socket's fields for every packet would cost
+/// more than counting it.
 #[inline(always)]
-pub unsafe fn note_received(flow: *mut Flow, bytes_received: u64) {
+unsafe fn note_socket(flow: *mut Flow, sk: *mut bpf_sock) {
+    // SAFETY: `flow` is live storage; the verifier checks the socket pointer.
+    unsafe {
+        let tcp = bpf_tcp_sock(sk);
+        if !tcp.is_null() {
+            note_received(flow, (*tcp).bytes_received);
+            note_rtt(flow, (*tcp).srtt_us, (*tcp).rtt_min);
+        }
+    }
+}
+
+/// TCP's own count of what arrived in order, once: exact where the packets' sequence numbers race between CPUs. It never
+/// goes back: a FIN may have been seen that TCP has not taken in yet. Says whether the count grew.
+#[inline(always)]
+pub unsafe fn note_received(flow: *mut Flow, bytes_received: u64) -> bool {
     // SAFETY: `flow` is live storage.
     unsafe {
         let payload =
             received_payload(bytes_received, (*flow).received_base, (*flow).flags_ingress);
-        if payload > (*flow).counters.payload_bytes[INGRESS] {
+        let grew = payload > (*flow).counters.payload_bytes[INGRESS];
+        if grew {
             (*flow).counters.payload_bytes[INGRESS] = payload;
+        }
+        grew
+    }
+}
+
+/// TCP's own round trip times, once there is one; `srtt_us` is kept in eighths.
+#[inline(always)]
+pub unsafe fn note_rtt(flow: *mut Flow, srtt_us: u32, rtt_min_us: u32) {
+    if srtt_us != 0 {
+        // SAFETY: `flow` is live storage.
+        unsafe {
+            (*flow).rtt_us = srtt_us >> 3;
+            (*flow).min_rtt_us = rtt_min_us;
         }
     }
 }
@@ -288,11 +298,14 @@ fn is_end(flow: &Flow, tcp_flags: u8) -> bool {
 
 /// Counts a packet that has no flow by the destination in its own headers; `home` is a [`Home`].
 #[inline(never)]
-fn elsewhere(skb: *mut __sk_buff, sk: *mut bpf_sock, home: u32, at: u32) -> u64 {
+fn elsewhere(
+    skb: *mut __sk_buff,
+    sk: *mut bpf_sock,
+    headers: &Headers,
+    home: u32,
+    at: u32,
+) -> u64 {
     let packet = SocketSkb(skb);
-    let Some(headers) = headers(&packet) else {
-        return 0;
-    };
     let size = size(&packet, headers.bytes());
     let remote = address(&packet, headers.ip_version, at != 0);
     // SAFETY: the context is valid while the program runs.

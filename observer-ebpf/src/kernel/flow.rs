@@ -11,7 +11,7 @@ use core::ptr;
 
 use observer_ebpf::{
     abi::{EVENTS_BYTES, Flow, Home, Lost, flag, initiator},
-    packet::{headers, protocol},
+    packet::{Headers, protocol},
 };
 
 use super::{
@@ -38,12 +38,15 @@ pub fn netns_cookie(skb: *mut __sk_buff, sk: *mut bpf_sock) -> u64 {
 
 /// Fills the identity fields of a new flow from its first packet.
 #[inline(never)]
-pub fn begin(flow: *mut Flow, skb: *mut __sk_buff, sk: *mut bpf_sock, at: u32) -> u64 {
+pub fn begin(
+    flow: *mut Flow,
+    skb: *mut __sk_buff,
+    sk: *mut bpf_sock,
+    headers: &Headers,
+    at: u32,
+) -> u64 {
     let packet = SocketSkb(skb);
     let egress = at == 0;
-    let Some(headers) = headers(&packet) else {
-        return 0;
-    };
     let older = origin(sk, false).is_null();
     // SAFETY: `flow` is the socket's live storage; two CPUs that race here write the same values.
     unsafe {

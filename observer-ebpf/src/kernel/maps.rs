@@ -81,6 +81,15 @@ static SOCK_NET_OFFSET: u32 = 0;
 /// Offset of `ns.inum` in `struct net`, from BTF.
 #[unsafe(no_mangle)]
 static NET_INUM_OFFSET: u32 = 0;
+/// Offset of `bytes_received` (64 bits) in `struct tcp_sock`, from BTF; 0 = not known, as below.
+#[unsafe(no_mangle)]
+static BYTES_RECEIVED_OFFSET: u32 = 0;
+/// Offset of `srtt_us` in `struct tcp_sock`.
+#[unsafe(no_mangle)]
+static SRTT_US_OFFSET: u32 = 0;
+/// Offset of the newest sample's value of `rtt_min` in `struct tcp_sock`.
+#[unsafe(no_mangle)]
+static RTT_MIN_US_OFFSET: u32 = 0;
 
 macro_rules! loader_constant {
     ($name:ident, $constant:ident, $type:ty) => {
@@ -95,6 +104,9 @@ macro_rules! loader_constant {
 loader_constant!(netns_by_packet, NETNS_BY_PACKET, u8);
 loader_constant!(sock_net_offset, SOCK_NET_OFFSET, u32);
 loader_constant!(net_inum_offset, NET_INUM_OFFSET, u32);
+loader_constant!(bytes_received_offset, BYTES_RECEIVED_OFFSET, u32);
+loader_constant!(srtt_us_offset, SRTT_US_OFFSET, u32);
+loader_constant!(rtt_min_us_offset, RTT_MIN_US_OFFSET, u32);
 
 /// Atomic add without a result, which 5.10 takes.
 #[inline(always)]

@@ -8,9 +8,15 @@
 use core::{ffi::c_void, ptr};
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_ringbuf_output};
-use observer_ebpf::abi::{Flow, Lost};
+use observer_ebpf::{
+    abi::{Flow, Lost},
+    packet::protocol,
+};
 
-use super::maps::{CONTROL, READS, lose, net_inum_offset, sock_net_offset};
+use super::{
+    count,
+    maps::{self, CONTROL, READS, lose},
+};
 
 /// `struct bpf_iter__bpf_sk_storage_map` (net/core/bpf_sk_storage.c).
 #[repr(C)]
@@ -36,12 +42,19 @@ pub extern "C" fn read_flows(ctx: *mut Context) -> u32 {
         let bytes = (*flow).counters.device_bytes[0] + (*flow).counters.device_bytes[1];
         let flags = (*flow).flags();
         let generation = CONTROL.get(0).copied().unwrap_or(0);
-        if bytes == (*flow).reported_bytes
+        let same = bytes == (*flow).reported_bytes
             && flags == (*flow).reported_flags
-            && generation == (*flow).reported_generation
-        {
+            && generation == (*flow).reported_generation;
+        if same && (*flow).settled != 0 {
             return 0;
         }
+        // TCP takes a packet in after the hook has counted it: what a reading missed of it, the next one has.
+        let grew = (*flow).protocol == protocol::TCP && note_socket(flow, sk);
+        if same && !grew {
+            (*flow).settled = 1;
+            return 0;
+        }
+        (*flow).settled = 0;
         if (*flow).netns_inode == 0 {
             (*flow).netns_inode = netns_inode(sk);
         }
@@ -63,24 +76,42 @@ pub extern "C" fn read_flows(ctx: *mut Context) -> u32 {
     0
 }
 
-/// Inode number of the socket's network namespace, by the offsets that the loader took from BTF.
+/// Takes TCP's own count and times into the flow; says whether the count grew.
+#[inline(always)]
+unsafe fn note_socket(flow: *mut Flow, sk: *mut c_void) -> bool {
+    // SAFETY: `flow` is live storage.
+    unsafe {
+        let srtt_us = field::<u32>(sk as u64, maps::srtt_us_offset());
+        let rtt_min_us = field::<u32>(sk as u64, maps::rtt_min_us_offset());
+        count::note_rtt(flow, srtt_us.unwrap_or(0), rtt_min_us.unwrap_or(0));
+        field::<u64>(sk as u64, maps::bytes_received_offset())
+            .is_some_and(|bytes_received| count::note_received(flow, bytes_received))
+    }
+}
+
+/// Inode number of the socket's network namespace.
 #[inline(always)]
 unsafe fn netns_inode(sk: *mut c_void) -> u32 {
-    if sock_net_offset() == 0 {
-        return 0;
+    field::<u64>(sk as u64, maps::sock_net_offset())
+        .and_then(|net| field::<u32>(net, maps::net_inum_offset()))
+        .unwrap_or(0)
+}
+
+/// A field of a kernel's struct at `address`, by the offset that the loader took from BTF (0 = not known).
+#[inline(always)]
+fn field<T: Default>(address: u64, offset: u32) -> Option<T> {
+    if offset == 0 {
+        return None;
     }
-    let mut net: u64 = 0;
-    let mut inode: u32 = 0;
-    // SAFETY: the helper checks the addresses it reads; the buffers are as long as said.
-    unsafe {
-        let at = sk as u64 + u64::from(sock_net_offset());
-        if bpf_probe_read_kernel((&raw mut net).cast(), 8, at as *const c_void) != 0 {
-            return 0;
-        }
-        let at = net + u64::from(net_inum_offset());
-        if bpf_probe_read_kernel((&raw mut inode).cast(), 4, at as *const c_void) != 0 {
-            return 0;
-        }
-    }
-    inode
+    let mut value = T::default();
+    let at = address + u64::from(offset);
+    // SAFETY: the helper checks the address that it reads; the buffer is as long as said.
+    let failed = unsafe {
+        bpf_probe_read_kernel(
+            (&raw mut value).cast(),
+            size_of::<T>() as u32,
+            at as *const c_void,
+        )
+    };
+    (failed == 0).then_some(value)
 }

@@ -89,7 +89,7 @@ unsafe fn changed(flow: *mut Flow, ops: *mut bpf_sock_ops) {
         }
         (*flow).flags_locked |= closed_flags((*flow).flags(), old == TCP_SYN_SENT);
         if (*ops).is_fullsock != 0 {
-            (*flow).rtt_us = (*ops).srtt_us >> 3;
+            count::note_rtt(flow, (*ops).srtt_us, (*ops).rtt_min);
             count::note_received(flow, (*ops).bytes_received);
         }
         if (*flow).ready != 0 {

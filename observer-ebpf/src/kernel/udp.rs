@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use observer_ebpf::{
     abi::{Counters, Flow, Home, INGRESS, Lost, UdpFlow, UdpKey, initiator},
-    packet::{Headers, Packet, headers, size},
+    packet::{Headers, Packet, size},
 };
 
 use super::{
@@ -79,12 +79,9 @@ pub unsafe fn is_first_remote<const AT: usize>(
 
 /// Counts a packet to or from a further remote; `at` is the direction's index.
 #[inline(never)]
-pub fn count(flow: *mut Flow, skb: *mut __sk_buff, at: u32) -> u64 {
+pub fn count(flow: *mut Flow, skb: *mut __sk_buff, headers: &Headers, at: u32) -> u64 {
     let packet = SocketSkb(skb);
     let egress = at == 0;
-    let Some(headers) = headers(&packet) else {
-        return 0;
-    };
     let size = &size(&packet, headers.bytes());
     // SAFETY: the context is valid while the program runs, `flow` is live storage.
     let (ifindex, cookie) = unsafe { ((*skb).ifindex, (*flow).cookie) };

@@ -78,7 +78,6 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     } else {
         arguments.uplinks
     };
-    let defaults = Limits::default();
     agent::run(Settings {
         flows: arguments.flows,
         listen: arguments.listen,
@@ -98,7 +97,6 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
                 reads_bytes: arguments.reads_bytes,
                 benchmark: arguments.benchmark,
                 rivals: arguments.rivals,
-                ..defaults
             },
         },
     })?;

@@ -124,7 +124,6 @@ pub fn survey(cgroup_path: Option<&Path>, pins: &Path) -> Vec<Capability> {
         udp_flows: 1,
         events_bytes: 4096,
         reads_bytes: 4096,
-        uplinks: 1,
         benchmark: false,
         rivals: false,
     };

@@ -16,7 +16,7 @@ use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use observer_ebpf::abi;
 use sha2::{Digest as _, Sha256};
 
-use super::{Limits, btf::member_offset};
+use super::{Limits, btf::member_offset, sys};
 
 /// The kernel half, built from the source in this repository.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
@@ -50,6 +50,9 @@ const PINNED_MAPS: [(&str, usize, usize); 12] = [
 /// Programs without which there is nothing to run.
 const REQUIRED: [&str; 2] = ["count_egress", "count_ingress"];
 
+/// Number of the helper `bpf_get_netns_cookie` (include/uapi/linux/bpf.h).
+const BPF_FUNC_GET_NETNS_COOKIE: i32 = 122;
+
 /// The object in the kernel, not attached to anything yet.
 pub struct Loaded {
     pub ebpf: Ebpf,
@@ -77,12 +80,7 @@ pub fn pin_directory(base: &Path) -> PathBuf {
 /// Where a map or one of the two counting programs cannot be loaded, or a pinned map has another shape.
 pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
     let reused = pins.map(prepare_pins).transpose()?.unwrap_or(false);
-    let offsets = Offsets::of_this_kernel();
-    // The cookie helper for programs with an skb came with 6.15: tried, not looked up by version.
-    let mut ebpf = load_object(pins, limits, &offsets, true)?;
-    if load_program(&mut ebpf, REQUIRED[0], None).is_err() {
-        ebpf = load_object(pins, limits, &offsets, false)?;
-    }
+    let mut ebpf = load_object(pins, limits, &Constants::of_this_kernel())?;
     if let Some(directory) = pins {
         check_shapes(directory)?;
     }
@@ -90,7 +88,7 @@ pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
     let mut refused = Vec::new();
     let names: Vec<String> = ebpf.programs().map(|(name, _)| name.to_owned()).collect();
     for name in names {
-        if is_spare_uplink(&name, limits.uplinks)
+        if is_spare_uplink(&name)
             || (name.starts_with("empty_") && !limits.benchmark)
             || (name.starts_with("rival_") && !limits.rivals)
         {
@@ -111,29 +109,37 @@ pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
     })
 }
 
-/// Constants that depend on the running kernel; 0 = not known.
-struct Offsets {
+/// What the programs are told of the running kernel; 0 = not known.
+struct Constants {
+    netns_by_packet: u8,
     sock_net: u32,
     net_inum: u32,
+    bytes_received: u32,
+    srtt_us: u32,
+    rtt_min_us: u32,
 }
 
-impl Offsets {
+impl Constants {
     fn of_this_kernel() -> Self {
         let vmlinux = fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default();
         let offset = |name, member| member_offset(&vmlinux, name, member);
-        match (
+        let (sock_net, net_inum) = match (
             offset("sock_common", "skc_net"),
             offset("net", "ns"),
             offset("ns_common", "inum"),
         ) {
-            (Some(sock_net), Some(namespace), Some(inode)) => Self {
-                sock_net,
-                net_inum: namespace + inode,
-            },
-            _ => Self {
-                sock_net: 0,
-                net_inum: 0,
-            },
+            (Some(sock_net), Some(namespace), Some(inode)) => (sock_net, namespace + inode),
+            _ => (0, 0),
+        };
+        Self {
+            // With an skb the helper may be called from 6.15 on: tried, not looked up by version.
+            netns_by_packet: u8::from(sys::cgroup_skb_may_call(BPF_FUNC_GET_NETNS_COOKIE)),
+            sock_net,
+            net_inum,
+            bytes_received: offset("tcp_sock", "bytes_received").unwrap_or(0),
+            srtt_us: offset("tcp_sock", "srtt_us").unwrap_or(0),
+            // `struct minmax` begins with its newest sample, a time and a value (include/linux/win_minmax.h).
+            rtt_min_us: offset("tcp_sock", "rtt_min").map_or(0, |minmax| minmax + 4),
         }
     }
 }
@@ -141,15 +147,16 @@ impl Offsets {
 fn load_object(
     pins: Option<&Path>,
     limits: &Limits,
-    offsets: &Offsets,
-    netns_by_packet: bool,
+    constants: &Constants,
 ) -> Result<Ebpf> {
-    let netns_by_packet = u8::from(netns_by_packet);
     let mut loader = EbpfLoader::new();
     loader
-        .override_global("NETNS_BY_PACKET", &netns_by_packet, true)
-        .override_global("SOCK_NET_OFFSET", &offsets.sock_net, true)
-        .override_global("NET_INUM_OFFSET", &offsets.net_inum, true)
+        .override_global("NETNS_BY_PACKET", &constants.netns_by_packet, true)
+        .override_global("SOCK_NET_OFFSET", &constants.sock_net, true)
+        .override_global("NET_INUM_OFFSET", &constants.net_inum, true)
+        .override_global("BYTES_RECEIVED_OFFSET", &constants.bytes_received, true)
+        .override_global("SRTT_US_OFFSET", &constants.srtt_us, true)
+        .override_global("RTT_MIN_US_OFFSET", &constants.rtt_min_us, true)
         .map_max_entries("UDP_FLOWS", limits.udp_flows)
         .map_max_entries("EVENTS", limits.events_bytes)
         .map_max_entries("READS", limits.reads_bytes);
@@ -187,11 +194,12 @@ fn load_iterator(program: &mut Iter, btf: Option<&Btf>) -> Result<()> {
     Ok(program.load("bpf_sk_storage_map", btf)?)
 }
 
-/// Whether `name` is an entry point for an uplink that is not there.
-fn is_spare_uplink(name: &str, uplinks: usize) -> bool {
+/// Whether `name` is an entry point of another uplink than the first: those are loaded when they are attached, and the
+/// first tells whether the kernel takes them.
+fn is_spare_uplink(name: &str) -> bool {
     name.strip_prefix("uplink")
         .and_then(|rest| rest.split('_').next()?.parse::<usize>().ok())
-        .is_some_and(|index| index >= uplinks)
+        .is_some_and(|index| index > 0)
 }
 
 /// Makes the pin directory; `true` where the maps of an earlier run are in it.
@@ -251,12 +259,12 @@ mod tests {
     #[test]
     fn spare_uplinks_are_told_by_name() {
         let cases = [
-            ("uplink0_egress", 1, false),
-            ("uplink1_ingress", 1, true),
-            ("count_egress", 0, false),
+            ("uplink0_egress", false),
+            ("uplink1_ingress", true),
+            ("count_egress", false),
         ];
-        for (name, uplinks, spare) in cases {
-            assert_eq!(is_spare_uplink(name, uplinks), spare, "{name} of {uplinks}");
+        for (name, spare) in cases {
+            assert_eq!(is_spare_uplink(name), spare, "{name}");
         }
     }
 

@@ -46,8 +46,6 @@ pub struct Limits {
     pub events_bytes: u32,
     /// Bytes of the ring for one pass over all sockets, a power of two and at least a page.
     pub reads_bytes: u32,
-    /// Uplinks balanced.
-    pub uplinks: usize,
     /// Attach programs that do nothing beside the sockets' counting ones, to compare with.
     pub benchmark: bool,
     /// Attach programs that wipe callback flags before and after ours, as other agents' might.
@@ -60,7 +58,6 @@ impl Default for Limits {
             udp_flows: abi::UDP_FLOWS_MAX,
             events_bytes: abi::EVENTS_BYTES,
             reads_bytes: abi::READS_BYTES,
-            uplinks: abi::UPLINKS_MAX as usize,
             benchmark: false,
             rivals: false,
         }

@@ -11,6 +11,7 @@ use std::{
     path::Path,
 };
 
+const BPF_PROG_LOAD: libc::c_long = 5;
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_LINK_UPDATE: libc::c_long = 29;
@@ -39,6 +40,40 @@ fn owned(fd: i64) -> io::Result<OwnedFd> {
         i32::try_from(fd).map_err(|_| io::Error::other("the kernel returned no descriptor"))?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Whether this kernel lets a `cgroup_skb` program call a helper that takes the context alone, by loading one that does
+/// nothing else.
+pub fn cgroup_skb_may_call(helper: i32) -> bool {
+    const BPF_PROG_TYPE_CGROUP_SKB: u32 = 8;
+    const BPF_CGROUP_INET_EGRESS: u32 = 1;
+    const NAME_AND_DEVICE: usize = 20;
+    const CALL: u8 = 0x85;
+    const MOVE: u8 = 0xb7;
+    const EXIT: u8 = 0x95;
+    let instruction = |code: u8, immediate: i32| {
+        let [a, b, c, d] = immediate.to_ne_bytes();
+        [code, 0, 0, 0, a, b, c, d]
+    };
+    let program = [
+        instruction(CALL, helper),
+        instruction(MOVE, 1),
+        instruction(EXIT, 0),
+    ];
+    let license = c"GPL";
+    let mut attributes = Vec::with_capacity(72);
+    attributes.extend(BPF_PROG_TYPE_CGROUP_SKB.to_ne_bytes());
+    attributes.extend((program.len() as u32).to_ne_bytes());
+    attributes.extend((program.as_ptr() as u64).to_ne_bytes());
+    attributes.extend((license.as_ptr() as u64).to_ne_bytes());
+    // No log; no kernel version, no flags.
+    attributes.extend([0; 16]);
+    attributes.extend([0; 8]);
+    attributes.extend([0; NAME_AND_DEVICE]);
+    attributes.extend(BPF_CGROUP_INET_EGRESS.to_ne_bytes());
+    bpf(BPF_PROG_LOAD, &attributes)
+        .and_then(owned)
+        .is_ok()
 }
 
 /// A link of an iterator program to one map (`BPF_LINK_CREATE` with `bpf_iter_link_info`, 5.8).

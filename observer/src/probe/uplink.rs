@@ -82,6 +82,11 @@ pub fn attach(
             .with_context(|| format!("no program `{name}` in the object"))?
             .try_into()
             .with_context(|| format!("program `{name}`"))?;
+        if program.fd().is_err() {
+            program
+                .load()
+                .with_context(|| format!("load program `{name}`"))?;
+        }
         let pin = pins.map(|directory| directory.join(format!("link_{name}")));
         let attachment = within(spec.netns.as_deref(), || {
             attach_one(program, spec, direction, pin.as_deref())

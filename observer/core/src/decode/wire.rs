@@ -68,7 +68,7 @@ wire_structs! {
         counters, cookie, netns_cookie, cgroup_id, start_ns, request_ns, reported_bytes, received_base, local_address,
         remote_address, local_port, remote_port, protocol, ip_version, initiator, ready, comm, pid, uid, ifindex, slot,
         tag, flags_locked, flags_ingress, flags_owner, seq_high, connect_us, rtt_us, min_rtt_us, first_byte_us,
-        netns_inode, reported_flags, reported_generation, _pad,
+        netns_inode, reported_flags, reported_generation, settled,
     }
     UdpKey { cookie, local_address, remote_address, local_port, remote_port, _pad }
     UdpFlow {
