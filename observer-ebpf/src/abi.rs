@@ -315,6 +315,20 @@ pub struct UplinkTotals {
     pub hooked_bundled_bytes: u64,
 }
 
+/// Words of the control map.
+pub mod control {
+    /// Generation of the running agent. The iterator hands every flow over once to each generation, changed or not: an
+    /// earlier agent may have read it and died before it wrote.
+    pub const GENERATION: u32 = 0;
+    /// 1 = the egress hook has seen a SYN-ACK over IPv4: this kernel runs it for them.
+    pub const REQUESTS_HOOKED_4: u32 = 1;
+    /// The same over IPv6. Older kernels (5.10 and 6.1; 6.18 not) leave it out: they ask whether the socket that sends, a
+    /// listener, is the packet's, which belongs to the connection request.
+    pub const REQUESTS_HOOKED_6: u32 = 2;
+    /// Number of words.
+    pub const WORDS: u32 = 3;
+}
+
 /// Why an event was written.
 pub mod event {
     /// A flow ended or changed after its end; the payload is a [`super::Flow`].

@@ -169,8 +169,8 @@ pub enum Sender {
     None { forwarded: bool },
     /// A time-wait socket: no socket hook runs for it.
     TimeWait,
-    /// A connection request: the egress hook ran with the listener.
-    Request,
+    /// A connection request: the egress hook runs with the listener, where the kernel runs it at all.
+    Request { hooked: bool },
     /// A full socket.
     Full {
         family: u32,
@@ -204,7 +204,8 @@ pub fn home_at_uplink(sender: Sender, headers: &Headers) -> Option<Home> {
     let (family, kind, number, source_port) = match sender {
         Sender::None { forwarded: true } => return Some(Home::Forwarded),
         Sender::None { forwarded: false } | Sender::TimeWait => return Some(Home::KernelSent),
-        Sender::Request => return None,
+        Sender::Request { hooked: true } => return None,
+        Sender::Request { hooked: false } => return Some(Home::Handshake),
         Sender::Full {
             family,
             kind,
@@ -409,7 +410,12 @@ mod tests {
             ),
             (Sender::None { forwarded: true }, tcp, Some(Home::Forwarded)),
             (Sender::TimeWait, tcp, Some(Home::KernelSent)),
-            (Sender::Request, tcp, None),
+            (Sender::Request { hooked: true }, tcp, None),
+            (
+                Sender::Request { hooked: false },
+                tcp,
+                Some(Home::Handshake),
+            ),
             (full(AF_INET, SOCK_STREAM, 6), tcp, None),
             (full(AF_INET6, SOCK_DGRAM, 17), udp, None),
             (

@@ -92,13 +92,22 @@ fn count_packet<const AT: usize>(
     let packet = SocketSkb(skb);
     let tcp = headers.protocol == protocol::TCP;
     if tcp && state == TCP_LISTEN {
+        if AT == EGRESS {
+            maps::note_requests_hooked(headers.ip_version);
+        }
         elsewhere(skb, sk, &{ *headers }, Home::Handshake as u32, AT as u32);
         return;
     }
     let flow = maps::flow(sk, true);
     if flow.is_null() {
         lose(Lost::Storage);
-        elsewhere(skb, sk, &{ *headers }, Home::StorageFailed as u32, AT as u32);
+        elsewhere(
+            skb,
+            sk,
+            &{ *headers },
+            Home::StorageFailed as u32,
+            AT as u32,
+        );
         return;
     }
     // SAFETY: `flow` is the socket's live storage.
@@ -298,13 +307,7 @@ fn is_end(flow: &Flow, tcp_flags: u8) -> bool {
 
 /// Counts a packet that has no flow by the destination in its own headers; `home` is a [`Home`].
 #[inline(never)]
-fn elsewhere(
-    skb: *mut __sk_buff,
-    sk: *mut bpf_sock,
-    headers: &Headers,
-    home: u32,
-    at: u32,
-) -> u64 {
+fn elsewhere(skb: *mut __sk_buff, sk: *mut bpf_sock, headers: &Headers, home: u32, at: u32) -> u64 {
     let packet = SocketSkb(skb);
     let size = size(&packet, headers.bytes());
     let remote = address(&packet, headers.ip_version, at != 0);

@@ -10,6 +10,7 @@ use aya_ebpf::{
 use observer_ebpf::abi::{
     Counters, EVENTS_BYTES, Flow, LOSSES, Lost, Origin, PREFIXES_MAX, READS_BYTES, SLOTS_MAX,
     SlotKey, UDP_FLOWS_MAX, UPLINKS_MAX, UdpFlow, UdpKey, UplinkConfig, UplinkKey, UplinkTotals,
+    control,
 };
 
 use super::skb::Address;
@@ -67,10 +68,9 @@ pub static EVENTS: RingBuf<Flow, { EVENTS_BYTES as usize }> = RingBuf::new();
 #[btf_map]
 pub static READS: RingBuf<Flow, { READS_BYTES as usize }> = RingBuf::new();
 
-/// Word 0: generation of the running agent. The iterator hands every flow over once to each generation, changed or not:
-/// an earlier agent may have read it and died before it wrote.
+/// Single words, see [`control`].
 #[btf_map]
-pub static CONTROL: Array<u32, 1> = Array::new();
+pub static CONTROL: Array<u32, { control::WORDS as usize }> = Array::new();
 
 /// 1 where `bpf_get_netns_cookie` may be called by programs with an skb (kernel 6.15).
 #[unsafe(no_mangle)]
@@ -117,6 +117,34 @@ pub fn add(counter: *mut u64, count: u64) {
             counter, count,
         );
     }
+}
+
+/// Which word says whether SYN-ACKs pass the egress hook.
+#[inline(always)]
+const fn requests_word(ip_version: u8) -> u32 {
+    if ip_version == 6 {
+        control::REQUESTS_HOOKED_6
+    } else {
+        control::REQUESTS_HOOKED_4
+    }
+}
+
+/// The egress hook has seen a SYN-ACK.
+#[inline(always)]
+pub fn note_requests_hooked(ip_version: u8) {
+    if let Some(word) = CONTROL.get_ptr_mut(requests_word(ip_version)) {
+        // SAFETY: a live map value; all writers write the same.
+        unsafe { *word = 1 };
+    }
+}
+
+/// Whether the egress hook sees SYN-ACKs: it runs before the uplink, so it has seen one by the time the first is asked
+/// about.
+#[inline(always)]
+pub fn requests_hooked(ip_version: u8) -> bool {
+    CONTROL
+        .get(requests_word(ip_version))
+        .is_some_and(|word| *word != 0)
 }
 
 pub fn lose(place: Lost) {

@@ -9,7 +9,7 @@ use core::{ffi::c_void, ptr};
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_ringbuf_output};
 use observer_ebpf::{
-    abi::{Flow, Lost},
+    abi::{Flow, Lost, control},
     packet::protocol,
 };
 
@@ -41,7 +41,7 @@ pub extern "C" fn read_flows(ctx: *mut Context) -> u32 {
         }
         let bytes = (*flow).counters.device_bytes[0] + (*flow).counters.device_bytes[1];
         let flags = (*flow).flags();
-        let generation = CONTROL.get(0).copied().unwrap_or(0);
+        let generation = CONTROL.get(control::GENERATION).copied().unwrap_or(0);
         let same = bytes == (*flow).reported_bytes
             && flags == (*flow).reported_flags
             && generation == (*flow).reported_generation;

@@ -12,7 +12,7 @@ use observer_ebpf::{
 };
 
 use super::{
-    maps::{UPLINK_CONFIGS, UPLINK_TOTALS, lose, tag},
+    maps::{UPLINK_CONFIGS, UPLINK_TOTALS, lose, requests_hooked, tag},
     skb::{Direction, LinkSkb, address, full_socket},
     slot::{self, add_to_slot},
 };
@@ -96,7 +96,7 @@ fn leave(skb: *mut __sk_buff, index: u32) {
         },
         ..size
     };
-    match home_at_uplink(sender(skb), &headers) {
+    match home_at_uplink(sender(skb, headers.ip_version), &headers) {
         None => {
             // SAFETY: `totals` is a live map value.
             unsafe {
@@ -185,7 +185,7 @@ fn read(packet: &LinkSkb) -> Option<(Headers, Size)> {
 }
 
 #[inline(always)]
-fn sender(skb: *mut __sk_buff) -> Sender {
+fn sender(skb: *mut __sk_buff, ip_version: u8) -> Sender {
     // SAFETY: the verifier checks the context field and the null test.
     unsafe {
         let sk = (*skb).__bindgen_anon_2.sk;
@@ -196,7 +196,11 @@ fn sender(skb: *mut __sk_buff) -> Sender {
         }
         match (*sk).state {
             TCP_TIME_WAIT => return Sender::TimeWait,
-            TCP_NEW_SYN_RECV => return Sender::Request,
+            TCP_NEW_SYN_RECV => {
+                return Sender::Request {
+                    hooked: requests_hooked(ip_version),
+                };
+            }
             _ => {}
         }
         let Some(full) = full_socket(skb) else {

@@ -144,11 +144,7 @@ impl Constants {
     }
 }
 
-fn load_object(
-    pins: Option<&Path>,
-    limits: &Limits,
-    constants: &Constants,
-) -> Result<Ebpf> {
+fn load_object(pins: Option<&Path>, limits: &Limits, constants: &Constants) -> Result<Ebpf> {
     let mut loader = EbpfLoader::new();
     loader
         .override_global("NETNS_BY_PACKET", &constants.netns_by_packet, true)

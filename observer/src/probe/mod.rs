@@ -147,7 +147,7 @@ impl Probe {
         fill_prefixes(&mut ebpf, prefixes)?;
         let mut control = Array::try_from(take(&mut ebpf, "CONTROL")?)?;
         control
-            .set(0, settings.generation, 0)
+            .set(abi::control::GENERATION, settings.generation, 0)
             .context("tell the iterator the agent's generation")?;
         if !reused {
             fill_free_slots(&mut ebpf)?;

@@ -71,9 +71,7 @@ pub fn cgroup_skb_may_call(helper: i32) -> bool {
     attributes.extend([0; 8]);
     attributes.extend([0; NAME_AND_DEVICE]);
     attributes.extend(BPF_CGROUP_INET_EGRESS.to_ne_bytes());
-    bpf(BPF_PROG_LOAD, &attributes)
-        .and_then(owned)
-        .is_ok()
+    bpf(BPF_PROG_LOAD, &attributes).and_then(owned).is_ok()
 }
 
 /// A link of an iterator program to one map (`BPF_LINK_CREATE` with `bpf_iter_link_info`, 5.8).

@@ -22,6 +22,9 @@ pub const GROUP: &str = "matrix";
 /// The guests' user land is not the host's: executables bring their C library with them.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// The test programs that run in every guest, in this order.
+const TESTS: [&str; 2] = ["exactness", "hardship"];
+
 /// Runs the tests in every kernel that the filters leave.
 pub fn tally(args: &Args, target_directory: &Path) -> Result<Tally> {
     let (kernels, filters) = chosen(&args.filter);
@@ -83,7 +86,7 @@ fn chosen(filters: &[String]) -> (Vec<&'static Kernel>, Vec<String>) {
     (kernels, tests)
 }
 
-/// Builds the agent and the test program with their C library inside.
+/// Builds the agent and the test programs with their C library inside.
 fn build(release: bool, target_directory: &Path) -> Result<image::Programs> {
     let profile: &[&str] = if release { &["--release"] } else { &[] };
     let mut agent = shell::cargo();
@@ -96,7 +99,8 @@ fn build(release: bool, target_directory: &Path) -> Result<image::Programs> {
     let mut test = shell::cargo();
     let said = shell::capture(
         test.args(["test", "--no-run", "--package", "observer-tests"])
-            .args(["--test", "exactness", "--target", TARGET])
+            .args(["--target", TARGET])
+            .args(TESTS.iter().flat_map(|name| ["--test", *name]))
             .args(["--message-format", "json-render-diagnostics"])
             .args(profile)
             .env("RUSTFLAGS", "-C target-feature=+crt-static"),
@@ -104,16 +108,23 @@ fn build(release: bool, target_directory: &Path) -> Result<image::Programs> {
     let folder = if release { "release" } else { "debug" };
     Ok(image::Programs {
         agent: target_directory.join(TARGET).join(folder).join("observer"),
-        test: executable(&said).context("cargo names no test program `exactness`")?,
+        tests: TESTS
+            .iter()
+            .map(|name| {
+                let path = executable(&said, name);
+                path.map(|path| (*name, path))
+                    .with_context(|| format!("cargo names no test program `{name}`"))
+            })
+            .collect::<Result<_>>()?,
     })
 }
 
-/// The test program's executable among cargo's messages; programs that the tests start have messages of their own.
-fn executable(messages: &str) -> Option<PathBuf> {
+/// A test program's executable among cargo's messages; programs that the tests start have messages of their own.
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "exactness")
+        .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
@@ -135,7 +146,8 @@ mod tests {
         let messages = "{\"target\":{\"name\":\"traffic\"},\"executable\":\"/t/traffic\"}\n\
             {\"target\":{\"name\":\"exactness\"},\"executable\":\"/t/exactness-1\"}\n\
             {\"reason\":\"build-finished\",\"success\":true}\n";
-        assert_eq!(executable(messages), Some(PathBuf::from("/t/exactness-1")));
-        assert_eq!(executable(""), None);
+        let found = executable(messages, "exactness");
+        assert_eq!(found, Some(PathBuf::from("/t/exactness-1")));
+        assert_eq!(executable(messages, "hardship"), None);
     }
 }

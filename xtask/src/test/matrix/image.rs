@@ -16,7 +16,8 @@ use crate::shell;
 /// What is tested, with the C library inside.
 pub struct Programs {
     pub agent: PathBuf,
-    pub test: PathBuf,
+    /// By name.
+    pub tests: Vec<(&'static str, PathBuf)>,
 }
 
 /// Tools of the host that busybox has a lesser one of, or none.
@@ -24,7 +25,7 @@ const TOOLS: [&str; 3] = ["/usr/bin/ip", "/usr/sbin/tc", "/usr/sbin/ethtool"];
 
 const BUSYBOX: &str = "/usr/bin/busybox";
 
-/// What the guest says last, with the test program's exit status.
+/// What the guest says last, with the exit status of the last test program that failed, else 0.
 pub const END: &str = "matrix: the tests ended with status ";
 
 const INIT: &str = r#"#!/bin/busybox sh
@@ -59,7 +60,8 @@ pub fn make(kernel: &Files, programs: &Programs, filters: &[String]) -> Result<P
         fs::create_dir_all(&folder).with_context(|| format!("make `{}`", folder.display()))?;
     }
     copy(Path::new(BUSYBOX), &root.join("bin/busybox"))?;
-    for (program, name) in [(&programs.agent, "observer"), (&programs.test, "exactness")] {
+    strip(&programs.agent, &root.join("usr/bin/observer"))?;
+    for (name, program) in &programs.tests {
         strip(program, &root.join("usr/bin").join(name))?;
     }
     for tool in TOOLS.map(Path::new) {
@@ -77,19 +79,21 @@ pub fn make(kernel: &Files, programs: &Programs, filters: &[String]) -> Result<P
         order.extend(["/modules/", &name, "\n"]);
     }
     write(&root.join("modules/order"), &order)?;
-    write(&root.join("init"), &init(filters))?;
+    let names = programs.tests.iter().map(|(name, _)| *name);
+    write(&root.join("init"), &init(names, filters))?;
     pack(&root, &kernel.dir.join("image.cpio"))
 }
 
-fn init(filters: &[String]) -> String {
+fn init<'a>(tests: impl Iterator<Item = &'a str>, filters: &[String]) -> String {
     let quoted: Vec<String> = filters
         .iter()
         .map(|filter| format!("'{}'", filter.replace('\'', r"'\''")))
         .collect();
-    format!(
-        "{INIT}exactness --test-threads=1 --nocapture {} 2>&1\necho \"{END}$?\"\npoweroff -f\n",
-        quoted.join(" ")
-    )
+    let filters = quoted.join(" ");
+    let runs: String = tests
+        .map(|test| format!("{test} --test-threads=1 --nocapture {filters} 2>&1 || status=$?\n"))
+        .collect();
+    format!("{INIT}status=0\n{runs}echo \"{END}$status\"\npoweroff -f\n")
 }
 
 fn inside(root: &Path, folder: &Path, file: &Path) -> PathBuf {
@@ -146,10 +150,14 @@ mod tests {
 
     #[test]
     fn filters_reach_the_test_program_as_they_were_typed() {
-        let text = init(&["udp".into(), "it's".into()]);
-        assert!(
-            text.contains(r"exactness --test-threads=1 --nocapture 'udp' 'it'\''s' 2>&1"),
-            "{text}"
+        let text = init(
+            ["first", "second"].into_iter(),
+            &["udp".into(), "it's".into()],
         );
+        for test in ["first", "second"] {
+            let run =
+                format!(r"{test} --test-threads=1 --nocapture 'udp' 'it'\''s' 2>&1 || status=$?");
+            assert!(text.contains(&run), "{text}");
+        }
     }
 }
