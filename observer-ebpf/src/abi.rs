@@ -20,8 +20,8 @@ pub const SLOTS_MAX: u32 = 2048;
 pub const UDP_FLOWS_MAX: u32 = 16_384;
 /// Bytes of the ring that carries ends of flows.
 pub const EVENTS_BYTES: u32 = 4 << 20;
-/// Bytes of the ring that one pass of the storage iterator fills.
-pub const READS_BYTES: u32 = 8 << 20;
+/// Bytes of the ring that the storage iterator hands flows over in, while user space takes them out.
+pub const READS_BYTES: u32 = 4 << 20;
 /// Address prefixes that fit into the kernel's table.
 pub const PREFIXES_MAX: u32 = 262_144;
 

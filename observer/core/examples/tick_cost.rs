@@ -76,7 +76,7 @@ fn main() {
     let started = Instant::now();
     tick(&mut pipeline, &tables, &values, |record| {
         line.clear();
-        serde_json::to_writer(&mut line, record).expect("a record is JSON");
+        record.write_json(&mut line).expect("a record is JSON");
         bytes += line.len() as u64;
     });
     print(

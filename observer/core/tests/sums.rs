@@ -173,7 +173,7 @@ impl Agent {
 }
 
 fn write(output: &mut Vec<u8>, record: &FlowRecord) {
-    serde_json::to_writer(&mut *output, record).expect("a record is JSON");
+    record.write_json(output).expect("a record is JSON");
     output.push(b'\n');
 }
 

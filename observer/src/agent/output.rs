@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufRead as _, BufReader, BufWriter, Write},
+    io::{self, BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -17,13 +17,21 @@ use super::settings::Destination;
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// The records' way out.
-pub enum Output {
+pub struct Output {
+    sink: Sink,
+    /// Whole lines that the kernel does not have yet. Records are serialised into memory: a serialiser writes a few bytes
+    /// at a time, and each of those would go through the writer.
+    lines: Vec<u8>,
+}
+
+enum Sink {
     /// Nobody asked for records.
     Nowhere,
-    Stdout(BufWriter<io::Stdout>),
+    Stdout,
     File {
-        writer: BufWriter<File>,
+        file: File,
         path: PathBuf,
+        /// Written, with what is in `lines`.
         bytes: u64,
     },
 }
@@ -34,12 +42,9 @@ impl Output {
     /// # Errors
     /// Where the file cannot be opened or cut.
     pub fn open(destination: Option<&Destination>, whole_bytes: u64) -> Result<Self> {
-        match destination {
-            None => Ok(Self::Nowhere),
-            Some(Destination::Stdout) => Ok(Self::Stdout(BufWriter::with_capacity(
-                BUFFER_BYTES,
-                io::stdout(),
-            ))),
+        let sink = match destination {
+            None => Sink::Nowhere,
+            Some(Destination::Stdout) => Sink::Stdout,
             Some(Destination::File(path)) => {
                 let file = OpenOptions::new()
                     .append(true)
@@ -54,14 +59,17 @@ impl Output {
                     file.set_len(whole_bytes)
                         .with_context(|| format!("cut the broken end of `{}`", path.display()))?;
                 }
-                let writer = BufWriter::with_capacity(BUFFER_BYTES, file);
-                Ok(Self::File {
-                    writer,
+                Sink::File {
+                    file,
                     path: path.clone(),
                     bytes: length.min(whole_bytes),
-                })
+                }
             }
-        }
+        };
+        Ok(Self {
+            sink,
+            lines: Vec::new(),
+        })
     }
 
     /// Adds one record. It is written for sure after [`Output::flush`].
@@ -69,24 +77,21 @@ impl Output {
     /// # Errors
     /// Where it cannot be written.
     pub fn write(&mut self, record: &FlowRecord) -> Result<()> {
-        match self {
-            Self::Nowhere => Ok(()),
-            Self::Stdout(writer) => {
-                serde_json::to_writer(&mut *writer, record).context("write a flow record")?;
-                writer.write_all(b"\n").context("write a flow record")
-            }
-            Self::File {
-                writer,
-                path,
-                bytes,
-            } => {
-                let mut counted = Counted { writer, bytes };
-                serde_json::to_writer(&mut counted, record)
-                    .map_err(anyhow::Error::from)
-                    .and_then(|()| Ok(counted.write_all(b"\n")?))
-                    .with_context(|| format!("write a flow record to `{}`", path.display()))
-            }
+        if let Sink::Nowhere = self.sink {
+            return Ok(());
         }
+        let before = self.lines.len();
+        record
+            .write_json(&mut self.lines)
+            .context("write a flow record as JSON")?;
+        self.lines.push(b'\n');
+        if let Sink::File { bytes, .. } = &mut self.sink {
+            *bytes += (self.lines.len() - before) as u64;
+        }
+        if self.lines.len() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok(())
     }
 
     /// Hands everything to the kernel.
@@ -94,13 +99,20 @@ impl Output {
     /// # Errors
     /// Where it cannot be written.
     pub fn flush(&mut self) -> Result<()> {
-        match self {
-            Self::Nowhere => Ok(()),
-            Self::Stdout(writer) => writer.flush().context("write flow records"),
-            Self::File { writer, path, .. } => writer
-                .flush()
-                .with_context(|| format!("write flow records to `{}`", path.display())),
+        match &mut self.sink {
+            Sink::Nowhere => {}
+            Sink::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(&self.lines)
+                    .and_then(|()| out.flush())
+                    .context("write flow records")?;
+            }
+            Sink::File { file, path, .. } => file
+                .write_all(&self.lines)
+                .with_context(|| format!("write flow records to `{}`", path.display()))?,
         }
+        self.lines.clear();
+        Ok(())
     }
 
     /// Keeps `state` beside the file: what the next run needs besides the records.
@@ -108,7 +120,7 @@ impl Output {
     /// # Errors
     /// Where it cannot be written.
     pub fn keep(&self, boot_id: &str, state: PipelineState) -> Result<()> {
-        let Self::File { path, bytes, .. } = self else {
+        let Sink::File { path, bytes, .. } = &self.sink else {
             return Ok(());
         };
         let kept = Kept {
@@ -122,23 +134,6 @@ impl Output {
             Ok(fs::rename(&draft, &path)?)
         };
         write().with_context(|| format!("keep the agent's state in `{}`", path.display()))
-    }
-}
-
-struct Counted<'a> {
-    writer: &'a mut BufWriter<File>,
-    bytes: &'a mut u64,
-}
-
-impl Write for Counted<'_> {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        let written = self.writer.write(text)?;
-        *self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
     }
 }
 

@@ -3,8 +3,10 @@
 
 use std::{
     fs::File,
-    io::Read as _,
+    io::{self, Read as _},
     os::fd::{AsFd as _, OwnedFd},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -24,8 +26,12 @@ use super::{
     ring::Ring, ring_descriptor, sys, take,
 };
 
-/// Passes over all sockets in one tick: the ring holds some 30,000 flows a pass.
+/// Passes over all sockets in one tick; a second one only where the ring was full for a moment.
 const PASSES_MAX: usize = 64;
+/// Flows taken out of the ring before their room is given back.
+const BATCH: usize = 1_024;
+/// How long to wait for the walk when it has handed nothing over: some hundred flows' worth.
+const WALK_POLL: Duration = Duration::from_micros(50);
 
 /// The iterator over socket storage and the ring it fills. The ring is mapped for a pass only: its pages would count as
 /// the agent's own all the time.
@@ -58,17 +64,44 @@ impl FlowReader {
         })
     }
 
+    /// One walk over all sockets, on a thread of its own; what it hands over is taken meanwhile, so that the ring need not
+    /// hold all of it.
     fn pass(&self, take: &mut impl FnMut(&[u8])) -> Result<usize> {
-        let mut iterator: File =
-            sys::open_iterator(self.link.as_fd()).context("open the iterator")?;
-        let mut nothing = [0; 64];
-        while iterator.read(&mut nothing).context("run the iterator")? != 0 {}
+        let iterator = sys::open_iterator(self.link.as_fd()).context("open the iterator")?;
         let mut ring = Ring::open(ring_descriptor(&self.ring)?, self.ring_bytes)
             .context("map the ring of read flows")?;
-        let taken = ring.look(usize::MAX, |record| take(record));
-        ring.release();
-        Ok(taken)
+        thread::scope(|scope| {
+            let walk = thread::Builder::new()
+                .name("read flows".to_owned())
+                .spawn_scoped(scope, move || walk(iterator))
+                .context("start the thread that runs the iterator")?;
+            let mut taken = 0;
+            loop {
+                // Asked first: what was handed over before the end is then in the ring.
+                let ended = walk.is_finished();
+                let found = ring.look(BATCH, |record| take(record));
+                ring.release();
+                taken += found;
+                if ended {
+                    break;
+                }
+                if found == 0 {
+                    thread::sleep(WALK_POLL);
+                }
+            }
+            match walk.join() {
+                Ok(walked) => walked.context("run the iterator").map(|()| taken),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
     }
+}
+
+/// Reading the iterator runs it; it writes nothing into what is read.
+fn walk(mut iterator: File) -> io::Result<()> {
+    let mut nothing = [0; 64];
+    while iterator.read(&mut nothing)? != 0 {}
+    Ok(())
 }
 
 impl Probe {
@@ -262,7 +295,7 @@ impl Probe {
         epoll
             .add(&ring, event)
             .context("watch the ring of ended flows")?;
-        std::thread::Builder::new()
+        thread::Builder::new()
             .name("events".to_owned())
             .spawn(move || {
                 let _ring = ring;

@@ -17,7 +17,7 @@ pub use fields::FIELDS;
 /// Raised when a field is added, removed, or changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// One flow in one interval. Serialises to exactly the fields of [`FIELDS`], in their order.
+/// One flow in one interval. [`FlowRecord::write_json`] gives exactly the fields of [`FIELDS`], in their order.
 #[derive(Clone, Debug)]
 pub struct FlowRecord {
     pub context: Arc<RecordContext>,
