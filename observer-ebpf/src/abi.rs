@@ -296,7 +296,9 @@ pub struct UplinkKey {
 pub struct UplinkConfig {
     /// Length of the link-layer header in front of IP, bytes.
     pub link_header: u32,
-    pub _pad: u32,
+    /// 1 = bundles of UDP datagrams (UDP_SEGMENT) are cut in software before the device, which is handed their segments:
+    /// veth of 5.10, and many NICs.
+    pub cuts_udp: u32,
 }
 
 /// Everything that passed one uplink, and the part of it that the socket hooks had seen; per direction.

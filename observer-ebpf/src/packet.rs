@@ -275,6 +275,17 @@ impl Size {
     pub const fn wire_bytes(&self) -> u64 {
         self.device_bytes + self.bundled_bytes
     }
+
+    /// The same packets where the bundle is cut before the device: it is handed each segment with headers of its own.
+    #[inline(always)]
+    #[must_use]
+    pub const fn cut(self) -> Self {
+        Self {
+            device_bytes: self.wire_bytes(),
+            bundled_bytes: 0,
+            ..self
+        }
+    }
 }
 
 /// Sizes of `packet` before and after segmentation: each further segment repeats the IP header with its options or
@@ -492,6 +503,11 @@ mod tests {
                 ),
                 (u64::from(length), wire, payload, packets),
                 "length {length}, gso {gso_size} x {gso_segs}"
+            );
+            let cut = size.cut();
+            assert_eq!(
+                (cut.device_bytes, cut.wire_bytes(), cut.packets),
+                (wire, wire, packets)
             );
         }
     }

@@ -14,6 +14,8 @@ pub struct Offload {
     /// TCP and UDP bundles are handed to the device whole (TSO, USO). Off: the kernel cuts them before the device
     /// counts, so that device counter and capture see wire segments. TCP builds bundles either way.
     pub segmentation: bool,
+    /// Where `segmentation` is on: UDP bundles too (USO). Off as on many NICs: only those are cut before the device.
+    pub datagrams: bool,
     /// Received segments are merged into bundles before IP sees them. On a veth this turns NAPI on.
     pub gro: bool,
 }
@@ -22,16 +24,24 @@ impl Offload {
     /// As the kernel makes a veth: bundles sent whole, nothing merged on receive.
     pub const DEFAULT: Self = Self {
         segmentation: true,
+        datagrams: true,
         gro: false,
     };
     /// Every packet is one that fits the MTU.
     pub const OFF: Self = Self {
         segmentation: false,
+        datagrams: false,
         gro: false,
+    };
+    /// As [`Offload::DEFAULT`] without USO.
+    pub const NO_DATAGRAMS: Self = Self {
+        datagrams: false,
+        ..Self::DEFAULT
     };
     /// Bundles both ways.
     pub const ALL: Self = Self {
         segmentation: true,
+        datagrams: true,
         gro: true,
     };
 }
@@ -113,9 +123,8 @@ fn set(device: &str, wanted: Offload) -> Result<()> {
 /// What `wanted` says of one feature; none for features that change no packet's size.
 fn target(feature: &str, wanted: Offload) -> Option<bool> {
     match feature {
-        "tx-udp-segmentation" | "tx-gso-list" | "tx-generic-segmentation" => {
-            Some(wanted.segmentation)
-        }
+        "tx-udp-segmentation" => Some(wanted.segmentation && wanted.datagrams),
+        "tx-gso-list" | "tx-generic-segmentation" => Some(wanted.segmentation),
         name if name.starts_with("tx-tcp") => Some(wanted.segmentation),
         "rx-gro" => Some(wanted.gro),
         "rx-gro-list" | "rx-udp-gro-forwarding" | "rx-lro" | "rx-gro-hw" => Some(false),

@@ -256,6 +256,28 @@ fn udp_segments() {
 }
 
 #[test]
+fn udp_segments_cut_before_the_device() {
+    let wire = Wire {
+        near_offload: Offload::NO_DATAGRAMS,
+        ..Wire::default()
+    };
+    let plan = UdpTalk::segmented(count(500), 12_000, 1_200).plan();
+    check(&Case {
+        wire: wire.clone(),
+        ..near_opens("udp_segments_cut_before_the_device", plan)
+    });
+    // The agent's table of remotes counts them too.
+    let fan_out = UdpTalk {
+        segment_bytes: Some(1_200),
+        ..UdpTalk::fan_out(50, 12_000)
+    };
+    check(&Case {
+        wire: wire.clone(),
+        ..near_opens("udp_segments_to_many_remotes", fan_out.plan())
+    });
+}
+
+#[test]
 fn udp_fragments() {
     check(&near_opens(
         "udp_fragments",

@@ -124,6 +124,11 @@ fn count_packet<const AT: usize>(
         }
         let size = size(&packet, headers.bytes());
         if !tcp {
+            let size = if AT == EGRESS {
+                slot::datagrams_at_device(size, (*flow).netns_cookie, ifindex)
+            } else {
+                size
+            };
             udp_either::<AT>(flow, &size);
             return;
         }
@@ -313,7 +318,13 @@ fn elsewhere(skb: *mut __sk_buff, sk: *mut bpf_sock, headers: &Headers, home: u3
     let remote = address(&packet, headers.ip_version, at != 0);
     // SAFETY: the context is valid while the program runs.
     let ifindex = unsafe { (*skb).ifindex };
-    let uplink = slot::uplink(flow::netns_cookie(skb, sk), ifindex);
+    let netns_cookie = flow::netns_cookie(skb, sk);
+    let uplink = slot::uplink(netns_cookie, ifindex);
+    let size = if headers.protocol == protocol::UDP && at == EGRESS as u32 {
+        slot::datagrams_at_device(size, netns_cookie, ifindex)
+    } else {
+        size
+    };
     add_to_slot(
         slot::slot(uplink, home, tag(remote)),
         at,

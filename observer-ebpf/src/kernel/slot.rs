@@ -6,7 +6,7 @@ use observer_ebpf::{
     packet::Size,
 };
 
-use super::maps::{SLOT_TOTALS, SLOTS, SLOTS_FREE, UPLINKS, add, lose};
+use super::maps::{SLOT_TOTALS, SLOTS, SLOTS_FREE, UPLINK_CONFIGS, UPLINKS, add, lose};
 
 /// Index + 1 of the uplink; 0 = the interface is none.
 #[inline(always)]
@@ -21,6 +21,21 @@ pub fn uplink(netns_cookie: u64, ifindex: u32) -> u32 {
     }
     .copied()
     .unwrap_or(0)
+}
+
+/// A sent UDP packet as its device is handed it. What is no bundle, nearly all, costs one comparison.
+#[inline(always)]
+pub fn datagrams_at_device(size: Size, netns_cookie: u64, ifindex: u32) -> Size {
+    if size.bundled_bytes == 0 {
+        return size;
+    }
+    let Some(index) = uplink(netns_cookie, ifindex).checked_sub(1) else {
+        return size;
+    };
+    match UPLINK_CONFIGS.get(index) {
+        Some(config) if config.cuts_udp != 0 => size.cut(),
+        _ => size,
+    }
 }
 
 /// Slot of (uplink, home, destination), given out at its first use; `home` is a [`Home`](observer_ebpf::abi::Home).

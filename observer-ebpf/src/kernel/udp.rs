@@ -82,9 +82,15 @@ pub unsafe fn is_first_remote<const AT: usize>(
 pub fn count(flow: *mut Flow, skb: *mut __sk_buff, headers: &Headers, at: u32) -> u64 {
     let packet = SocketSkb(skb);
     let egress = at == 0;
-    let size = &size(&packet, headers.bytes());
     // SAFETY: the context is valid while the program runs, `flow` is live storage.
-    let (ifindex, cookie) = unsafe { ((*skb).ifindex, (*flow).cookie) };
+    let (ifindex, cookie, netns_cookie) =
+        unsafe { ((*skb).ifindex, (*flow).cookie, (*flow).netns_cookie) };
+    let size = size(&packet, headers.bytes());
+    let size = &if egress {
+        slot::datagrams_at_device(size, netns_cookie, ifindex)
+    } else {
+        size
+    };
     let (local_port, remote_port) = if egress {
         (headers.source_port, headers.destination_port)
     } else {

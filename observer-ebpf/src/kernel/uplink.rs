@@ -8,7 +8,7 @@ use aya_ebpf::{bindings::__sk_buff, macros::classifier, programs::TcContext};
 use observer_ebpf::{
     abi::{Home, Lost, UplinkTotals},
     account::{Sender, fragment_bytes, home_at_uplink},
-    packet::{Headers, Packet, Size, headers, size, usual_headers},
+    packet::{Headers, Packet, Size, headers, protocol, size, usual_headers},
 };
 
 use super::{
@@ -73,6 +73,11 @@ fn leave(skb: *mut __sk_buff, index: u32) {
     let Some((headers, size)) = read(&packet) else {
         not_ip(totals, &packet, index, Direction::Egress);
         return;
+    };
+    let size = if headers.protocol == protocol::UDP && config.cuts_udp != 0 {
+        size.cut()
+    } else {
+        size
     };
     pass(totals, &size, Direction::Egress);
     let extra = fragment_bytes(&headers);

@@ -79,6 +79,8 @@ pub struct Device {
     pub link_header: u32,
     /// The driver is handed bundles and counts them with one header; else it counts segments.
     pub counts_bundles: bool,
+    /// Bundles of UDP datagrams are cut in software before the driver.
+    pub cuts_udp: bool,
     /// Received packets are counted as they are handed to the stack; else (NIC, GRO) as they were on the wire.
     pub receives_bundles: bool,
     /// Cookie of its namespace as the hooks report it.
@@ -133,6 +135,8 @@ impl Device {
             ifindex,
             link_header,
             counts_bundles: super::ethtool::counts_bundles(&probe, &spec.device),
+            cuts_udp: super::ethtool::feature(&probe, &spec.device, "tx-udp-segmentation")
+                != Some(true),
             receives_bundles: !super::ethtool::merges_received(&probe, &spec.device),
             netns_cookie: super::ethtool::namespace_cookie(&probe).unwrap_or(0),
             netns_inode: namespace_inode()?,

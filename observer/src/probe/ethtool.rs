@@ -14,6 +14,11 @@ const ETHTOOL_GTSO: u32 = 0x1e;
 /// Whether received packets may be merged.
 const ETHTOOL_GGRO: u32 = 0x2b;
 const ETHTOOL_GDRVINFO: u32 = 0x03;
+const ETHTOOL_GSTRINGS: u32 = 0x1b;
+const ETHTOOL_GSSET_INFO: u32 = 0x37;
+const ETHTOOL_GFEATURES: u32 = 0x3a;
+const ETH_SS_FEATURES: u32 = 4;
+const ETH_GSTRING_LEN: usize = 32;
 const SO_NETNS_COOKIE: libc::c_int = 71;
 
 /// Link type of the interface (ARPHRD_*).
@@ -53,6 +58,47 @@ fn driver(socket: &impl AsFd, device: &str) -> Option<String> {
     ask(socket, SIOCETHTOOL, &mut request).ok()?;
     let name = info.get(4..36)?.split(|byte| *byte == 0).next()?;
     Some(String::from_utf8_lossy(name).into_owned())
+}
+
+/// Whether a feature is on, by the kernel's name for it (`ethtool -k`); `None` where the device or kernel does not know it.
+pub fn feature(socket: impl AsFd, device: &str, name: &str) -> Option<bool> {
+    /// `struct ethtool_get_features_block`: available, requested, active, never changed.
+    const BLOCK_BYTES: usize = 16;
+    const ACTIVE: usize = 8;
+    let index = feature_names(&socket, device)?
+        .chunks_exact(ETH_GSTRING_LEN)
+        .position(|known| known.split(|byte| *byte == 0).next() == Some(name.as_bytes()))?;
+    let blocks = index / 32 + 1;
+    let mut answer = vec![0u8; 8 + blocks * BLOCK_BYTES];
+    answer[..4].copy_from_slice(&ETHTOOL_GFEATURES.to_ne_bytes());
+    answer[4..8].copy_from_slice(&(blocks as u32).to_ne_bytes());
+    ask_ethtool(&socket, device, &mut answer).ok()?;
+    let at = 8 + index / 32 * BLOCK_BYTES + ACTIVE;
+    let active = u32::from_ne_bytes(answer.get(at..at + 4)?.try_into().ok()?);
+    Some(active >> (index % 32) & 1 == 1)
+}
+
+/// Names of all features in the order of their bits, [`ETH_GSTRING_LEN`] bytes each.
+fn feature_names(socket: &impl AsFd, device: &str) -> Option<Vec<u8>> {
+    const HEAD: usize = 16;
+    let mut count = [0u8; HEAD + 4];
+    count[..4].copy_from_slice(&ETHTOOL_GSSET_INFO.to_ne_bytes());
+    count[8..16].copy_from_slice(&(1u64 << ETH_SS_FEATURES).to_ne_bytes());
+    ask_ethtool(socket, device, &mut count).ok()?;
+    let count = u32::from_ne_bytes(count[HEAD..].try_into().ok()?);
+    let mut names = vec![0u8; 12 + count as usize * ETH_GSTRING_LEN];
+    names[..4].copy_from_slice(&ETHTOOL_GSTRINGS.to_ne_bytes());
+    names[4..8].copy_from_slice(&ETH_SS_FEATURES.to_ne_bytes());
+    names[8..12].copy_from_slice(&count.to_ne_bytes());
+    ask_ethtool(socket, device, &mut names).ok()?;
+    Some(names.split_off(12))
+}
+
+/// `value` begins with the command and is as long as the kernel fills in.
+fn ask_ethtool(socket: &impl AsFd, device: &str, value: &mut [u8]) -> io::Result<()> {
+    let mut request = request(device);
+    request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
+    ask(socket, SIOCETHTOOL, &mut request)
 }
 
 fn asked(socket: impl AsFd, device: &str, command: u32) -> bool {

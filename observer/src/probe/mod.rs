@@ -257,6 +257,7 @@ impl UplinkRows {
         };
         let mut config = [0; size_of::<abi::UplinkConfig>()];
         config[..4].copy_from_slice(&device.link_header.to_ne_bytes());
+        config[4..8].copy_from_slice(&u32::from(device.cuts_udp).to_ne_bytes());
         self.configs
             .set(row - 1, config, 0)
             .context("write the uplink's row")?;
