@@ -2,6 +2,7 @@
 //! ends with the run however the run ends. It knows no traffic.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
@@ -32,15 +33,35 @@ impl Observed {
     /// Starts `executable` inside `host` with further `arguments` of `run`; returns once it counts. Records go to a
     /// file of its own.
     pub fn start(host: &Host, executable: &Path, arguments: &[&str]) -> Result<Self> {
-        sweep();
         let directory = directory()?;
+        let flows = directory.join("flows.jsonl");
+        let records = ["--flows".as_ref(), flows.as_os_str()];
+        Self::start_in(directory, host, executable, &records, arguments)
+    }
+
+    /// As [`Observed::start`]; nobody asks for records.
+    pub fn start_without_records(
+        host: &Host,
+        executable: &Path,
+        arguments: &[&str],
+    ) -> Result<Self> {
+        Self::start_in(directory()?, host, executable, &[], arguments)
+    }
+
+    fn start_in(
+        directory: PathBuf,
+        host: &Host,
+        executable: &Path,
+        records: &[&OsStr],
+        arguments: &[&str],
+    ) -> Result<Self> {
+        sweep();
         let said = File::create(directory.join("stderr"))
             .with_context(|| format!("cannot write in `{}`", directory.display()))?;
         let mut command = Command::new(executable);
         command
             .args(["run", "--listen", "127.0.0.1:0"])
-            .arg("--flows")
-            .arg(directory.join("flows.jsonl"))
+            .args(records)
             .args(arguments)
             .stdin(std::process::Stdio::null())
             .stdout(said.try_clone()?)
@@ -99,7 +120,13 @@ impl Observed {
             "the agent ended with {status}: {}",
             said.trim()
         );
-        Ok((read(&self.directory.join("flows.jsonl"))?, said))
+        let flows = self.directory.join("flows.jsonl");
+        let records = if flows.exists() {
+            read(&flows)?
+        } else {
+            String::new()
+        };
+        Ok((records, said))
     }
 }
 

@@ -1,7 +1,16 @@
 //! The only place of the agent that reads clocks.
 
+use std::time::Duration;
+
 use nix::time::{ClockId, clock_gettime};
 use observer_core::model::time::Moment;
+
+/// Time that all threads of this process have had of a CPU.
+pub fn cpu_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(0, |time| {
+        u64::try_from(Duration::from(time).as_nanos()).unwrap_or(u64::MAX)
+    })
+}
 
 /// Now, on both clocks.
 pub fn now() -> Moment {

@@ -184,7 +184,7 @@ impl Agent {
 
     /// One interval: reads everything, writes its records, and returns what the metrics say.
     fn tick(&mut self) -> Result<observer_core::aggregate::Snapshot> {
-        let now = clock::now();
+        let (now, cpu_before_ns) = (clock::now(), clock::cpu_ns());
         let mut undecoded = 0;
         let namespaces = &mut self.namespaces;
         let mut keep = |flows: &mut Vec<FlowTotals>,
@@ -245,7 +245,8 @@ impl Agent {
         self.probe.forget_udp(&ended);
         if self.print_tick_times {
             let tick_ns = clock::now().monotonic_ns.saturating_sub(now.monotonic_ns);
-            eprintln!("{{\"tick_ns\":{tick_ns},\"records\":{records}}}");
+            let cpu_ns = clock::cpu_ns().saturating_sub(cpu_before_ns);
+            eprintln!("{{\"tick_ns\":{tick_ns},\"cpu_ns\":{cpu_ns},\"records\":{records}}}");
         }
         Ok(done.snapshot)
     }

@@ -53,7 +53,7 @@ pub fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
 /// Nanoseconds a run of each program that ran at all.
 fn run(bench: &Bench<'_>, load: Load) -> Result<BTreeMap<String, f64>> {
     let agent = bench.agent(&["--tick", "1", "--benchmark", "--print-run-times"])?;
-    load.run(&bench.net, TIME)?;
+    load.run(&bench.ends, TIME)?;
     let (_, said) = agent.stop()?;
     said.lines()
         .filter(|line| line.starts_with("{\"program\""))
@@ -80,6 +80,7 @@ fn row(what: &str, ours: &str, empty: &str, runs: &[BTreeMap<String, f64>]) -> O
         without: Some(of(0)),
         with: of(1),
         result: median(pairs.iter().map(|[empty, ours]| ours - empty)),
+        spread: None,
         target: Some(Target::AtMost(MOST_NET_NS)),
     })
 }

@@ -13,7 +13,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use observer_tests::{Host, topology::Direct};
+
+use crate::ends::Ends;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const BULK_WRITE_BYTES: usize = 64 << 10;
@@ -42,24 +43,26 @@ pub enum Load {
 
 impl Load {
     /// Runs for `time` after everything is connected.
-    pub fn run(self, net: &Direct, time: Duration) -> Result<Done> {
+    pub fn run(self, ends: &Ends, time: Duration) -> Result<Done> {
         let stop = Arc::new(AtomicBool::new(false));
         match self {
-            Self::Bulk { streams } => bulk(net, streams, time, &stop),
-            Self::Messages { connections, bytes } => messages(net, connections, bytes, time, &stop),
-            Self::Connections => connections(net, time, &stop),
-            Self::PingPong { bytes } => ping_pong(net, bytes, time),
-            Self::Datagrams { bytes } => datagrams(net, bytes, time),
+            Self::Bulk { streams } => bulk(ends, streams, time, &stop),
+            Self::Messages { connections, bytes } => {
+                messages(ends, connections, bytes, time, &stop)
+            }
+            Self::Connections => connections(ends, time, &stop),
+            Self::PingPong { bytes } => ping_pong(ends, bytes, time),
+            Self::Datagrams { bytes } => datagrams(ends, bytes, time),
         }
     }
 }
 
-fn bulk(net: &Direct, streams: usize, time: Duration, stop: &Arc<AtomicBool>) -> Result<Done> {
+fn bulk(ends: &Ends, streams: usize, time: Duration, stop: &Arc<AtomicBool>) -> Result<Done> {
     let received = Arc::new(AtomicU64::new(0));
     let mut threads = Vec::new();
-    for (mut near, mut far) in pairs(net, streams)? {
+    for (mut near, mut far) in pairs(ends, streams)? {
         let count = Arc::clone(&received);
-        threads.push(work(&net.far, move || {
+        threads.push(ends.start_far(move || {
             let mut buffer = vec![0; 256 << 10];
             while let Ok(length @ 1..) = far.read(&mut buffer) {
                 count.fetch_add(length as u64, Ordering::Relaxed);
@@ -67,7 +70,7 @@ fn bulk(net: &Direct, streams: usize, time: Duration, stop: &Arc<AtomicBool>) ->
             Ok(())
         })?);
         let stop = Arc::clone(stop);
-        threads.push(work(&net.near, move || {
+        threads.push(ends.start_near(move || {
             let buffer = vec![0; BULK_WRITE_BYTES];
             while !stop.load(Ordering::Relaxed) {
                 near.write_all(&buffer)?;
@@ -79,7 +82,7 @@ fn bulk(net: &Direct, streams: usize, time: Duration, stop: &Arc<AtomicBool>) ->
 }
 
 fn messages(
-    net: &Direct,
+    ends: &Ends,
     connections: usize,
     bytes: usize,
     time: Duration,
@@ -89,13 +92,13 @@ fn messages(
     let answered = Arc::new(AtomicU64::new(0));
     let mut groups: Vec<(Vec<TcpStream>, Vec<TcpStream>)> =
         (0..THREADS).map(|_| Default::default()).collect();
-    for (index, (near, far)) in pairs(net, connections)?.into_iter().enumerate() {
+    for (index, (near, far)) in pairs(ends, connections)?.into_iter().enumerate() {
         groups[index % THREADS].0.push(near);
         groups[index % THREADS].1.push(far);
     }
     let mut threads = Vec::new();
     for (mut near, mut far) in groups {
-        threads.push(work(&net.far, move || {
+        threads.push(ends.start_far(move || {
             let mut buffer = vec![0; bytes];
             loop {
                 for stream in &mut far {
@@ -107,7 +110,7 @@ fn messages(
             }
         })?);
         let (stop, count) = (Arc::clone(stop), Arc::clone(&answered));
-        threads.push(work(&net.near, move || {
+        threads.push(ends.start_near(move || {
             let mut buffer = vec![0; bytes];
             while !stop.load(Ordering::Relaxed) {
                 for stream in &mut near {
@@ -124,17 +127,17 @@ fn messages(
     finish(&answered, threads, time, stop)
 }
 
-fn connections(net: &Direct, time: Duration, stop: &Arc<AtomicBool>) -> Result<Done> {
+fn connections(ends: &Ends, time: Duration, stop: &Arc<AtomicBool>) -> Result<Done> {
     let opened = Arc::new(AtomicU64::new(0));
-    let (listener, server) = listen(net)?;
+    let (listener, server) = listen(ends)?;
     let (stop_far, stop_near, count) = (Arc::clone(stop), Arc::clone(stop), Arc::clone(&opened));
-    let far = work(&net.far, move || {
+    let far = ends.start_far(move || {
         while !stop_far.load(Ordering::Relaxed) {
             drop(listener.accept()?);
         }
         Ok(())
     })?;
-    let near = work(&net.near, move || {
+    let near = ends.start_near(move || {
         let mut index = 0;
         while !stop_near.load(Ordering::Relaxed) {
             if let Err(cause) = open_one(server, index) {
@@ -156,17 +159,15 @@ fn connections(net: &Direct, time: Duration, stop: &Arc<AtomicBool>) -> Result<D
 }
 
 /// Opens `count` connections as fast as they go.
-pub fn open_and_close(net: &Direct, count: u32) -> Result<()> {
-    let (listener, server) = listen(net)?;
-    let far = work(&net.far, move || {
+pub fn open_and_close(ends: &Ends, count: u32) -> Result<()> {
+    let (listener, server) = listen(ends)?;
+    let far = ends.start_far(move || {
         for _ in 0..count {
             drop(listener.accept()?);
         }
         Ok(())
     })?;
-    let near = work(&net.near, move || {
-        (0..count).try_for_each(|index| open_one(server, index))
-    })?;
+    let near = ends.start_near(move || (0..count).try_for_each(|index| open_one(server, index)))?;
     [near, far].into_iter().try_for_each(join)
 }
 
@@ -182,18 +183,18 @@ fn open_one(server: SocketAddr, index: u32) -> Result<()> {
     Ok(())
 }
 
-fn ping_pong(net: &Direct, bytes: usize, time: Duration) -> Result<Done> {
-    let (mut near, mut far) = pairs(net, 1)?
+fn ping_pong(ends: &Ends, bytes: usize, time: Duration) -> Result<Done> {
+    let (mut near, mut far) = pairs(ends, 1)?
         .pop()
         .context("one pair of connected sockets")?;
-    let echo = work(&net.far, move || {
+    let echo = ends.start_far(move || {
         let mut buffer = vec![0; bytes];
         while far.read_exact(&mut buffer).is_ok() {
             far.write_all(&buffer)?;
         }
         Ok(())
     })?;
-    let round_trips_ns = net.near.run(|| -> Result<Vec<u64>> {
+    let round_trips_ns = ends.near(|| -> Result<Vec<u64>> {
         let (mut buffer, mut times) = (vec![0; bytes], Vec::new());
         let start = Instant::now();
         while start.elapsed() < time {
@@ -212,12 +213,12 @@ fn ping_pong(net: &Direct, bytes: usize, time: Duration) -> Result<Done> {
     })
 }
 
-fn datagrams(net: &Direct, bytes: usize, time: Duration) -> Result<Done> {
-    let server = net.far_address(4, 0);
+fn datagrams(ends: &Ends, bytes: usize, time: Duration) -> Result<Done> {
+    let server = ends.net.far_address(4, 0);
     // Bound and not read: what does not fit is dropped after it was counted.
-    let sink = net.far.run(|| UdpSocket::bind(server))?;
+    let sink = ends.net.far.run(|| UdpSocket::bind(server))?;
     let to = sink.local_addr()?;
-    let sent = net.near.run(|| -> Result<u64> {
+    let sent = ends.near(|| -> Result<u64> {
         let socket = UdpSocket::bind("0.0.0.0:0")?;
         socket.connect(to)?;
         let (buffer, start, mut sent) = (vec![0; bytes], Instant::now(), 0);
@@ -234,13 +235,11 @@ fn datagrams(net: &Direct, bytes: usize, time: Duration) -> Result<Done> {
 }
 
 /// Connected sockets without Nagle's delay, near and far end.
-pub fn pairs(net: &Direct, count: usize) -> Result<Vec<(TcpStream, TcpStream)>> {
-    let (listener, server) = listen(net)?;
+pub fn pairs(ends: &Ends, count: usize) -> Result<Vec<(TcpStream, TcpStream)>> {
+    let (listener, server) = listen(ends)?;
     (0..count)
         .map(|_| {
-            let near = net
-                .near
-                .run(|| TcpStream::connect_timeout(&server, TIMEOUT))?;
+            let near = ends.near(|| Ok(TcpStream::connect_timeout(&server, TIMEOUT)?))?;
             let far = listener.accept()?.0;
             for stream in [&near, &far] {
                 stream.set_nodelay(true)?;
@@ -253,20 +252,14 @@ pub fn pairs(net: &Direct, count: usize) -> Result<Vec<(TcpStream, TcpStream)>> 
 }
 
 /// On every address of the far host; returned with the first.
-fn listen(net: &Direct) -> Result<(TcpListener, SocketAddr)> {
-    let listener = net
+fn listen(ends: &Ends) -> Result<(TcpListener, SocketAddr)> {
+    let listener = ends
+        .net
         .far
         .run(|| TcpListener::bind("0.0.0.0:0"))
         .context("cannot listen on the far host")?;
     let port = listener.local_addr()?.port();
-    Ok((listener, net.far_address(4, port)))
-}
-
-fn work(
-    host: &Host,
-    work: impl FnOnce() -> Result<()> + Send + 'static,
-) -> Result<JoinHandle<Result<()>>> {
-    Ok(host.start("load", work)?)
+    Ok((listener, ends.net.far_address(4, port)))
 }
 
 fn join(thread: JoinHandle<Result<()>>) -> Result<()> {

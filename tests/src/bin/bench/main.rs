@@ -4,6 +4,9 @@
 #![forbid(unsafe_code)]
 
 mod agent_cost;
+mod awake;
+mod ends;
+mod holder;
 mod kernel_cost;
 mod load;
 mod pair;
@@ -18,7 +21,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use observer_tests::{Host, Observed, Testbed, Wire, agent, topology};
 
-use self::report::Row;
+use self::{awake::Awake, ends::Ends, report::Row};
 
 /// What the agent costs: one table, pairs measured in turns.
 #[derive(Parser)]
@@ -31,8 +34,11 @@ struct Arguments {
     #[arg(long, value_name = "PATH")]
     json: Option<PathBuf>,
     /// Pairs of measurements, with and without, of each ratio
-    #[arg(long, value_name = "COUNT", default_value_t = 5)]
+    #[arg(long, value_name = "COUNT", default_value_t = 9)]
     pairs: u32,
+    /// Be a holder of sockets
+    #[arg(long, num_args = 2, value_names = ["INDEX", "COUNT"], hide = true)]
+    hold: Option<Vec<usize>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,7 +55,7 @@ enum Part {
 
 /// What every part works with.
 struct Bench<'a> {
-    net: topology::Direct,
+    ends: Ends,
     agent_host: Host,
     executable: &'a Path,
     uplink: String,
@@ -61,6 +67,12 @@ impl Bench<'_> {
         let mut all = vec!["--uplink", self.uplink.as_str()];
         all.extend(arguments);
         Observed::start(&self.agent_host, self.executable, &all)
+    }
+
+    fn agent_without_records(&self, arguments: &[&str]) -> Result<Observed> {
+        let mut all = vec!["--uplink", self.uplink.as_str()];
+        all.extend(arguments);
+        Observed::start_without_records(&self.agent_host, self.executable, &all)
     }
 }
 
@@ -75,6 +87,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
+    if let Some([index, count]) = arguments.hold.as_deref() {
+        return holder::hold(*index, *count);
+    }
     if !nix::unistd::geteuid().is_root() {
         bail!("`bench` makes network namespaces and loads kernel programs: run it again as root");
     }
@@ -90,7 +105,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     let bench = Bench {
         uplink: agent::uplink(&net.near, net.near_device),
         agent_host: bed.host("agent")?,
-        net,
+        ends: Ends::new(net)?,
         executable: &executable,
         pairs: arguments.pairs.max(1),
     };
@@ -102,8 +117,14 @@ fn run(arguments: &Arguments) -> Result<()> {
         eprintln!("bench: {part:?}");
         rows.extend(match part {
             Part::Kernel => kernel_cost::measure(&bench)?,
-            Part::Throughput => pair::throughput(&bench)?,
-            Part::Latency => pair::latency(&bench)?,
+            Part::Throughput => {
+                let _awake = Awake::start(&bench.agent_host)?;
+                pair::throughput(&bench)?
+            }
+            Part::Latency => {
+                let _awake = Awake::start(&bench.agent_host)?;
+                pair::latency(&bench)?
+            }
             Part::Agent => agent_cost::measure(&bench)?,
         });
     }

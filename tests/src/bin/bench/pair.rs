@@ -12,48 +12,79 @@ use crate::{
 
 const TIME: Duration = Duration::from_secs(1);
 
+/// Which ends of a connection the agent counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    /// The near one, as on a real host.
+    Near,
+    /// Both, since both are on this machine: twice the work.
+    Both,
+}
+
 /// What is kept of throughput.
 pub fn throughput(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let messages = Load::Messages {
         connections: 64,
         bytes: 100,
     };
+    let bulk = |streams| Load::Bulk { streams };
     let loads = [
         (
             "bulk, 1 stream",
             "MB/s",
             1e6,
-            Load::Bulk { streams: 1 },
-            0.99,
+            bulk(1),
+            Counted::Near,
+            Some(0.99),
         ),
         (
             "bulk, 8 streams",
             "MB/s",
             1e6,
-            Load::Bulk { streams: 8 },
-            0.99,
+            bulk(8),
+            Counted::Near,
+            Some(0.99),
         ),
         (
             "100-byte messages on 64 connections",
             "round trips/s",
             1.0,
             messages,
-            0.97,
+            Counted::Near,
+            Some(0.97),
         ),
-        ("new connections", "1/s", 1.0, Load::Connections, 0.95),
+        (
+            "new connections",
+            "1/s",
+            1.0,
+            Load::Connections,
+            Counted::Near,
+            Some(0.95),
+        ),
+        (
+            "new connections, both ends counted",
+            "1/s",
+            1.0,
+            Load::Connections,
+            Counted::Both,
+            None,
+        ),
     ];
     let mut rows = Vec::new();
-    for (what, unit, scale, load, least) in loads {
-        let pairs = pairs(bench, load)?;
+    for (what, unit, scale, load, counted, least) in loads {
+        let pairs = pairs(bench, load, counted)?;
         let figure = |done: &Done| done.per_second / scale;
-        rows.push(ratio("throughput", what, unit, &pairs, figure).target(Target::AtLeast(least)));
+        rows.push(Row {
+            target: least.map(Target::AtLeast),
+            ..ratio("throughput", what, unit, &pairs, figure)
+        });
     }
     Ok(rows)
 }
 
 /// Round trips of a single small message.
 pub fn latency(bench: &Bench<'_>) -> Result<Vec<Row>> {
-    let pairs = pairs(bench, Load::PingPong { bytes: 100 })?;
+    let pairs = pairs(bench, Load::PingPong { bytes: 100 }, Counted::Near)?;
     let row = |what, share| {
         ratio("latency", what, "us", &pairs, |done| {
             percentile(&done.round_trips_ns, share) / 1e3
@@ -65,15 +96,28 @@ pub fn latency(bench: &Bench<'_>) -> Result<Vec<Row>> {
     ])
 }
 
-/// [without, with] of each pair.
-fn pairs(bench: &Bench<'_>, load: Load) -> Result<Vec<[Done; 2]>> {
+/// [without, with] of each pair; which comes first changes from pair to pair, so that a slow drift meets both.
+fn pairs(bench: &Bench<'_>, load: Load, counted: Counted) -> Result<Vec<[Done; 2]>> {
+    let cgroup = bench.ends.near_cgroup().to_string_lossy();
+    let arguments: &[&str] = match counted {
+        Counted::Near => &["--tick", "1", "--cgroup", &cgroup],
+        Counted::Both => &["--tick", "1"],
+    };
+    let without = || load.run(&bench.ends, TIME);
+    let with = || {
+        let agent = bench.agent(arguments)?;
+        let done = load.run(&bench.ends, TIME)?;
+        agent.stop()?;
+        Ok::<_, anyhow::Error>(done)
+    };
     (0..bench.pairs)
-        .map(|_| {
-            let without = load.run(&bench.net, TIME)?;
-            let agent = bench.agent(&["--tick", "1"])?;
-            let with = load.run(&bench.net, TIME)?;
-            agent.stop()?;
-            Ok([without, with])
+        .map(|pair| {
+            if pair % 2 == 0 {
+                Ok([without()?, with()?])
+            } else {
+                let with = with()?;
+                Ok([without()?, with])
+            }
         })
         .collect()
 }
@@ -94,11 +138,12 @@ fn ratio(
     let highest = ratios.iter().copied().fold(0.0, f64::max);
     Row {
         part,
-        what: format!("{what} (pairs {lowest:.3} to {highest:.3})"),
+        what: what.to_owned(),
         unit,
         without: Some(of(0)),
         with: of(1),
         result: median(ratios),
+        spread: Some([lowest, highest]),
         target: None,
     }
 }

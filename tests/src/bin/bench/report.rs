@@ -23,6 +23,8 @@ pub struct Row {
     pub with: f64,
     /// The figure that counts: a ratio (median of the pairs), a difference, or `with` again.
     pub result: f64,
+    /// Lowest and highest pair of a ratio.
+    pub spread: Option<[f64; 2]>,
     pub target: Option<Target>,
 }
 
@@ -41,6 +43,7 @@ impl Row {
             without: None,
             with: value,
             result: value,
+            spread: None,
             target: None,
         }
     }
@@ -51,6 +54,15 @@ impl Row {
             target: Some(target),
             ..self
         }
+    }
+
+    /// Whether there are pairs on both sides of the target.
+    fn is_undecided(&self) -> bool {
+        let (Some(target), Some([lowest, highest])) = (self.target, self.spread) else {
+            return false;
+        };
+        let (Target::AtLeast(bound) | Target::AtMost(bound)) = target;
+        lowest < bound && bound < highest
     }
 
     fn meets(&self) -> Option<bool> {
@@ -64,7 +76,7 @@ impl Row {
 /// Markdown, so that it can be pasted.
 pub fn table(rows: &[Row]) -> String {
     let mut text = String::from(
-        "| part | what | without | with | result | target | |\n|---|---|--:|--:|--:|--:|---|\n",
+        "| part | what | without | with | result | pairs | target | |\n|---|---|--:|--:|--:|--:|--:|---|\n",
     );
     for row in rows {
         let target = match row.target {
@@ -73,16 +85,22 @@ pub fn table(rows: &[Row]) -> String {
             None => String::new(),
         };
         let verdict = match row.meets() {
+            Some(true) if row.is_undecided() => "met by the median",
             Some(true) => "met",
+            Some(false) if row.is_undecided() => "MISSED by the median",
             Some(false) => "MISSED",
             None => "",
         };
+        let spread = row
+            .spread
+            .map(|[lowest, highest]| format!("{lowest:.3} to {highest:.3}"))
+            .unwrap_or_default();
         let (part, what, unit) = (row.part, &row.what, row.unit);
         let without = row.without.map(number).unwrap_or_default();
         let (with, result) = (number(row.with), number(row.result));
         let _ = writeln!(
             text,
-            "| {part} | {what}, {unit} | {without} | {with} | {result} | {target} | {verdict} |"
+            "| {part} | {what}, {unit} | {without} | {with} | {result} | {spread} | {target} | {verdict} |"
         );
     }
     text
