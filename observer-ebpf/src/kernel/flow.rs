@@ -16,12 +16,13 @@ use observer_ebpf::{
 
 use super::{
     maps::{EVENTS, lose, netns_by_packet, origin, tag},
+    peek,
     skb::{SocketSkb, address, store_address},
     slot,
 };
 
 /// Cookie of the packet's network namespace: asked of the packet where the kernel lets us (6.15), else noted when the
-/// socket was made; 0 for older sockets on older kernels.
+/// socket was made, else looked up in the kernel's structs; 0 where none of that can be done.
 #[inline(always)]
 pub fn netns_cookie(skb: *mut __sk_buff, sk: *mut bpf_sock) -> u64 {
     if netns_by_packet() != 0 {
@@ -30,7 +31,7 @@ pub fn netns_cookie(skb: *mut __sk_buff, sk: *mut bpf_sock) -> u64 {
     }
     let origin = origin(sk, false);
     if origin.is_null() {
-        return 0;
+        return peek::netns_cookie(sk);
     }
     // SAFETY: the pointer is checked and points to a live map value.
     unsafe { (*origin).netns_cookie }

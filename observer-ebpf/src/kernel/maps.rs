@@ -68,6 +68,10 @@ pub static EVENTS: RingBuf<Flow, { EVENTS_BYTES as usize }> = RingBuf::new();
 #[btf_map]
 pub static READS: RingBuf<Flow, { READS_BYTES as usize }> = RingBuf::new();
 
+/// Where a socket's address becomes a number, see `peek`.
+#[btf_map]
+pub static ADDRESS: PerCpuArray<u64, 1> = PerCpuArray::new();
+
 /// Single words, see [`control`].
 #[btf_map]
 pub static CONTROL: Array<u32, { control::WORDS as usize }> = Array::new();
@@ -81,6 +85,9 @@ static SOCK_NET_OFFSET: u32 = 0;
 /// Offset of `ns.inum` in `struct net`, from BTF.
 #[unsafe(no_mangle)]
 static NET_INUM_OFFSET: u32 = 0;
+/// Offset of `net_cookie` in `struct net`, where programs with an skb need it and may read it; else 0.
+#[unsafe(no_mangle)]
+static NET_COOKIE_OFFSET: u32 = 0;
 /// Offset of `bytes_received` (64 bits) in `struct tcp_sock`, from BTF; 0 = not known, as below.
 #[unsafe(no_mangle)]
 static BYTES_RECEIVED_OFFSET: u32 = 0;
@@ -104,6 +111,7 @@ macro_rules! loader_constant {
 loader_constant!(netns_by_packet, NETNS_BY_PACKET, u8);
 loader_constant!(sock_net_offset, SOCK_NET_OFFSET, u32);
 loader_constant!(net_inum_offset, NET_INUM_OFFSET, u32);
+loader_constant!(net_cookie_offset, NET_COOKIE_OFFSET, u32);
 loader_constant!(bytes_received_offset, BYTES_RECEIVED_OFFSET, u32);
 loader_constant!(srtt_us_offset, SRTT_US_OFFSET, u32);
 loader_constant!(rtt_min_us_offset, RTT_MIN_US_OFFSET, u32);

@@ -5,6 +5,7 @@ mod count;
 mod flow;
 mod maps;
 mod owner;
+mod peek;
 mod read;
 mod skb;
 mod slot;

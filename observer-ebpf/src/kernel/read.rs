@@ -7,7 +7,7 @@
 
 use core::{ffi::c_void, ptr};
 
-use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_ringbuf_output};
+use aya_ebpf::helpers::generated::bpf_ringbuf_output;
 use observer_ebpf::{
     abi::{Flow, Lost, control},
     packet::protocol,
@@ -16,6 +16,7 @@ use observer_ebpf::{
 use super::{
     count,
     maps::{self, CONTROL, READS, lose},
+    peek,
 };
 
 /// `struct bpf_iter__bpf_sk_storage_map` (net/core/bpf_sk_storage.c).
@@ -81,10 +82,10 @@ pub extern "C" fn read_flows(ctx: *mut Context) -> u32 {
 unsafe fn note_socket(flow: *mut Flow, sk: *mut c_void) -> bool {
     // SAFETY: `flow` is live storage.
     unsafe {
-        let srtt_us = field::<u32>(sk as u64, maps::srtt_us_offset());
-        let rtt_min_us = field::<u32>(sk as u64, maps::rtt_min_us_offset());
+        let srtt_us = peek::field::<u32>(sk as u64, maps::srtt_us_offset());
+        let rtt_min_us = peek::field::<u32>(sk as u64, maps::rtt_min_us_offset());
         count::note_rtt(flow, srtt_us.unwrap_or(0), rtt_min_us.unwrap_or(0));
-        field::<u64>(sk as u64, maps::bytes_received_offset())
+        peek::field::<u64>(sk as u64, maps::bytes_received_offset())
             .is_some_and(|bytes_received| count::note_received(flow, bytes_received))
     }
 }
@@ -92,26 +93,7 @@ unsafe fn note_socket(flow: *mut Flow, sk: *mut c_void) -> bool {
 /// Inode number of the socket's network namespace.
 #[inline(always)]
 unsafe fn netns_inode(sk: *mut c_void) -> u32 {
-    field::<u64>(sk as u64, maps::sock_net_offset())
-        .and_then(|net| field::<u32>(net, maps::net_inum_offset()))
+    peek::field::<u64>(sk as u64, maps::sock_net_offset())
+        .and_then(|net| peek::field::<u32>(net, maps::net_inum_offset()))
         .unwrap_or(0)
-}
-
-/// A field of a kernel's struct at `address`, by the offset that the loader took from BTF (0 = not known).
-#[inline(always)]
-fn field<T: Default>(address: u64, offset: u32) -> Option<T> {
-    if offset == 0 {
-        return None;
-    }
-    let mut value = T::default();
-    let at = address + u64::from(offset);
-    // SAFETY: the helper checks the address that it reads; the buffer is as long as said.
-    let failed = unsafe {
-        bpf_probe_read_kernel(
-            (&raw mut value).cast(),
-            size_of::<T>() as u32,
-            at as *const c_void,
-        )
-    };
-    (failed == 0).then_some(value)
 }

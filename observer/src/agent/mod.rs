@@ -155,7 +155,7 @@ impl Agent {
             context,
             undecoded: 0,
             namespaces,
-            print_tick_times: settings.print_run_times,
+            print_tick_times: settings.print_tick_times,
         })
     }
 

@@ -18,6 +18,8 @@ pub struct Settings {
     pub cluster: Option<String>,
     /// Switch the kernel's program statistics on for as long as the agent runs, and print what things took.
     pub print_run_times: bool,
+    /// Print what each tick took. The kernel's statistics stay off: they take time themselves.
+    pub print_tick_times: bool,
     pub probe: probe::Settings,
 }
 

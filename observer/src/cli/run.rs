@@ -59,10 +59,13 @@ pub struct Arguments {
     /// Attach programs that wipe callback flags before and after ours.
     #[arg(long, hide = true)]
     rivals: bool,
-    /// Let the kernel time its programs while the agent runs, and print every tick's and program's time as JSON lines
-    /// to standard error.
+    /// Let the kernel time its programs while the agent runs, and print each program's time as a JSON line to standard
+    /// error at the end.
     #[arg(long, hide = true)]
     print_run_times: bool,
+    /// Print each tick's time as a JSON line to standard error.
+    #[arg(long, hide = true)]
+    print_tick_times: bool,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -86,6 +89,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         host: arguments.host,
         cluster: arguments.cluster,
         print_run_times: arguments.print_run_times,
+        print_tick_times: arguments.print_tick_times,
         probe: probe::Settings {
             cgroup: arguments.cgroup,
             pins: arguments.pin,

@@ -50,9 +50,6 @@ const PINNED_MAPS: [(&str, usize, usize); 12] = [
 /// Programs without which there is nothing to run.
 const REQUIRED: [&str; 2] = ["count_egress", "count_ingress"];
 
-/// Number of the helper `bpf_get_netns_cookie` (include/uapi/linux/bpf.h).
-const BPF_FUNC_GET_NETNS_COOKIE: i32 = 122;
-
 /// The object in the kernel, not attached to anything yet.
 pub struct Loaded {
     pub ebpf: Ebpf,
@@ -114,6 +111,7 @@ struct Constants {
     netns_by_packet: u8,
     sock_net: u32,
     net_inum: u32,
+    net_cookie: u32,
     bytes_received: u32,
     srtt_us: u32,
     rtt_min_us: u32,
@@ -131,11 +129,16 @@ impl Constants {
             (Some(sock_net), Some(namespace), Some(inode)) => (sock_net, namespace + inode),
             _ => (0, 0),
         };
+        // With an skb the helper may be called from 6.15 on: tried, not looked up by version.
+        let netns_by_packet = sys::cgroup_skb_may_run(&sys::asks_for_netns_cookie());
+        let may_read = !netns_by_packet && sys::cgroup_skb_may_run(&sys::reads_kernel());
         Self {
-            // With an skb the helper may be called from 6.15 on: tried, not looked up by version.
-            netns_by_packet: u8::from(sys::cgroup_skb_may_call(BPF_FUNC_GET_NETNS_COOKIE)),
+            netns_by_packet: u8::from(netns_by_packet),
             sock_net,
             net_inum,
+            net_cookie: offset("net", "net_cookie")
+                .filter(|_| may_read)
+                .unwrap_or(0),
             bytes_received: offset("tcp_sock", "bytes_received").unwrap_or(0),
             srtt_us: offset("tcp_sock", "srtt_us").unwrap_or(0),
             // `struct minmax` begins with its newest sample, a time and a value (include/linux/win_minmax.h).
@@ -150,6 +153,7 @@ fn load_object(pins: Option<&Path>, limits: &Limits, constants: &Constants) -> R
         .override_global("NETNS_BY_PACKET", &constants.netns_by_packet, true)
         .override_global("SOCK_NET_OFFSET", &constants.sock_net, true)
         .override_global("NET_INUM_OFFSET", &constants.net_inum, true)
+        .override_global("NET_COOKIE_OFFSET", &constants.net_cookie, true)
         .override_global("BYTES_RECEIVED_OFFSET", &constants.bytes_received, true)
         .override_global("SRTT_US_OFFSET", &constants.srtt_us, true)
         .override_global("RTT_MIN_US_OFFSET", &constants.rtt_min_us, true)

@@ -42,33 +42,59 @@ fn owned(fd: i64) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Whether this kernel lets a `cgroup_skb` program call a helper that takes the context alone, by loading one that does
-/// nothing else.
-pub fn cgroup_skb_may_call(helper: i32) -> bool {
+/// One BPF instruction (Linux, Documentation/bpf/standardization/instruction-set.rst).
+type Instruction = [u8; 8];
+
+const fn instruction(code: u8, destination: u8, source: u8, immediate: i32) -> Instruction {
+    let [a, b, c, d] = immediate.to_ne_bytes();
+    [code, destination | source << 4, 0, 0, a, b, c, d]
+}
+
+const ADD_IMMEDIATE: u8 = 0x07;
+const MOVE_IMMEDIATE: u8 = 0xb7;
+const MOVE: u8 = 0xbf;
+const CALL: u8 = 0x85;
+const EXIT: u8 = 0x95;
+
+/// A program that calls `bpf_get_netns_cookie` with its context.
+pub fn asks_for_netns_cookie() -> Vec<Instruction> {
+    const BPF_FUNC_GET_NETNS_COOKIE: i32 = 122;
+    vec![
+        instruction(CALL, 0, 0, BPF_FUNC_GET_NETNS_COOKIE),
+        instruction(MOVE_IMMEDIATE, 0, 0, 1),
+        instruction(EXIT, 0, 0, 0),
+    ]
+}
+
+/// A program that calls `bpf_probe_read_kernel`.
+pub fn reads_kernel() -> Vec<Instruction> {
+    const BPF_FUNC_PROBE_READ_KERNEL: i32 = 113;
+    vec![
+        instruction(MOVE, 1, 10, 0),
+        instruction(ADD_IMMEDIATE, 1, 0, -8),
+        instruction(MOVE_IMMEDIATE, 2, 0, 8),
+        instruction(MOVE_IMMEDIATE, 3, 0, 0),
+        instruction(CALL, 0, 0, BPF_FUNC_PROBE_READ_KERNEL),
+        instruction(MOVE_IMMEDIATE, 0, 0, 1),
+        instruction(EXIT, 0, 0, 0),
+    ]
+}
+
+/// Whether this kernel and these privileges take `program` as one of kind `cgroup_skb`; it is not attached.
+pub fn cgroup_skb_may_run(program: &[Instruction]) -> bool {
     const BPF_PROG_TYPE_CGROUP_SKB: u32 = 8;
     const BPF_CGROUP_INET_EGRESS: u32 = 1;
+    const LOG: usize = 16;
+    const KERNEL_VERSION_AND_FLAGS: usize = 8;
     const NAME_AND_DEVICE: usize = 20;
-    const CALL: u8 = 0x85;
-    const MOVE: u8 = 0xb7;
-    const EXIT: u8 = 0x95;
-    let instruction = |code: u8, immediate: i32| {
-        let [a, b, c, d] = immediate.to_ne_bytes();
-        [code, 0, 0, 0, a, b, c, d]
-    };
-    let program = [
-        instruction(CALL, helper),
-        instruction(MOVE, 1),
-        instruction(EXIT, 0),
-    ];
     let license = c"GPL";
     let mut attributes = Vec::with_capacity(72);
     attributes.extend(BPF_PROG_TYPE_CGROUP_SKB.to_ne_bytes());
     attributes.extend((program.len() as u32).to_ne_bytes());
     attributes.extend((program.as_ptr() as u64).to_ne_bytes());
     attributes.extend((license.as_ptr() as u64).to_ne_bytes());
-    // No log; no kernel version, no flags.
-    attributes.extend([0; 16]);
-    attributes.extend([0; 8]);
+    attributes.extend([0; LOG]);
+    attributes.extend([0; KERNEL_VERSION_AND_FLAGS]);
     attributes.extend([0; NAME_AND_DEVICE]);
     attributes.extend(BPF_CGROUP_INET_EGRESS.to_ne_bytes());
     bpf(BPF_PROG_LOAD, &attributes).and_then(owned).is_ok()

@@ -22,7 +22,7 @@ const IDLE_SOCKETS: usize = 10_000;
 const CHANGED_SOCKETS: usize = 100_000;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A line of `observer run --print-run-times`.
+/// A line of `observer run --print-tick-times`.
 #[derive(Deserialize)]
 struct Tick {
     tick_ns: u64,
@@ -87,7 +87,7 @@ fn ticks(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let mut sockets = Held::open(&bench.ends, CHANGED_SOCKETS)?;
     let mut rows = Vec::new();
     for (written, records) in [(false, "no records"), (true, "records to a file")] {
-        let arguments = ["--tick", "2", "--print-run-times"];
+        let arguments = ["--tick", "2", "--print-tick-times"];
         let agent = if written {
             bench.agent(&arguments)?
         } else {

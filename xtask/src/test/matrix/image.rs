@@ -32,6 +32,7 @@ const INIT: &str = r#"#!/bin/busybox sh
 /bin/busybox --install -s /bin
 # The real `ip` before busybox's.
 export PATH=/usr/bin:/bin HOME=/ OBSERVER_BIN=/usr/bin/observer EXACTNESS_SCALE=small OBSERVER_TESTS_REQUIRE_KERNEL=1
+export OBSERVER_TESTS_OWN_MACHINE=1
 export RUST_BACKTRACE=0
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
