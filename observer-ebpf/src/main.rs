@@ -1,5 +1,6 @@
 //! The kernel programs: entry points of a few lines; what each kernel question needs is in `kernel/`, one file each.
-//! On the host this target is empty: the object is built for BPF by the build script of package `observer`.
+//! The object is built for BPF by the build script of package `observer`. On the host this target is empty, but for its
+//! tests: there the programs run against stand-ins of the kernel.
 #![cfg_attr(
     target_arch = "bpf",
     no_std,
@@ -8,7 +9,10 @@
     expect(
         internal_features,
         reason = "an atomic add without a result, which 5.10 takes, is had in no other way"
-    ),
+    )
+)]
+#![cfg_attr(
+    any(target_arch = "bpf", test),
     expect(
         clippy::inline_always,
         reason = "a call in BPF takes five registers and hides bounds from the verifier"
@@ -23,7 +27,7 @@
     )
 )]
 
-#[cfg(target_arch = "bpf")]
+#[cfg(any(target_arch = "bpf", test))]
 mod kernel;
 
 #[cfg(not(target_arch = "bpf"))]

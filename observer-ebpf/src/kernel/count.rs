@@ -5,12 +5,6 @@
 //! Cannot see: packets without a full socket (time-wait ACKs, IPv6 RSTs), what a queue drops afterwards, fragmentation.
 //! Always passes the packet.
 
-use aya_ebpf::{
-    bindings::{__sk_buff, bpf_sock},
-    helpers::generated::{bpf_ktime_get_ns, bpf_tcp_sock},
-    macros::cgroup_skb,
-    programs::SkBuffContext,
-};
 use observer_ebpf::{
     abi::{EGRESS, Flow, Home, INGRESS, Lost, flag, initiator},
     account::{Received, Sent, is_counted, received_payload, tcp_received, tcp_sent},
@@ -20,6 +14,7 @@ use observer_ebpf::{
 use super::{
     flow,
     maps::{self, add, lose, tag},
+    platform::{__sk_buff, SkBuffContext, bpf_ktime_get_ns, bpf_sock, bpf_tcp_sock},
     skb::{SocketSkb, address, full_socket},
     slot::{self, add_received_to_slot, add_to_slot},
     udp,
@@ -31,13 +26,13 @@ const LOOPBACK: u32 = 1;
 
 const TCP_LISTEN: u32 = 10;
 
-#[cgroup_skb(egress)]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_skb(egress))]
 pub fn count_egress(ctx: SkBuffContext) -> i32 {
     count::<EGRESS>(ctx.skb.skb);
     PASS
 }
 
-#[cgroup_skb(ingress)]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_skb(ingress))]
 pub fn count_ingress(ctx: SkBuffContext) -> i32 {
     count::<INGRESS>(ctx.skb.skb);
     PASS

@@ -1,12 +1,5 @@
 //! Fills in who a socket's flow is with, once, and hands over flows that have ended.
 
-use aya_ebpf::{
-    bindings::{__sk_buff, bpf_sock},
-    helpers::generated::{
-        bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_ringbuf_output,
-        bpf_ringbuf_query, bpf_sk_cgroup_id, bpf_tcp_sock,
-    },
-};
 use core::ptr;
 
 use observer_ebpf::{
@@ -17,6 +10,10 @@ use observer_ebpf::{
 use super::{
     maps::{EVENTS, lose, netns_by_packet, origin, tag},
     peek,
+    platform::{
+        __sk_buff, bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_ktime_get_ns,
+        bpf_ringbuf_output, bpf_ringbuf_query, bpf_sk_cgroup_id, bpf_sock, bpf_tcp_sock,
+    },
     skb::{SocketSkb, address, store_address},
     slot,
 };

@@ -2,108 +2,109 @@
 
 use core::ptr;
 
-use aya_ebpf::{
-    btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, Queue, RingBuf, SkStorage, lpm_trie::Key},
-    helpers::generated::bpf_sk_storage_get,
-    macros::btf_map,
-};
 use observer_ebpf::abi::{
     Counters, EVENTS_BYTES, Flow, LOSSES, Lost, Origin, PREFIXES_MAX, READS_BYTES, SLOTS_MAX,
     SlotKey, UDP_FLOWS_MAX, UPLINKS_MAX, UdpFlow, UdpKey, UplinkConfig, UplinkKey, UplinkTotals,
     control,
 };
 
-use super::skb::Address;
+use super::{
+    platform::{
+        Array, HashMap, Key, LpmTrie, PerCpuArray, Queue, RingBuf, SkStorage, atomic_add,
+        bpf_sk_storage_get, loaded,
+    },
+    skb::Address,
+};
 
 /// State of each socket: freed by the kernel together with the socket.
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static FLOWS: SkStorage<Flow> = SkStorage::new();
 
 /// Namespace of each socket made since the agent attached (from 6.15 on of datagram sockets alone, to tell them from
 /// older ones); cloned from listener to accepted socket.
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static ORIGINS: CloningSkStorage<Origin> = CloningSkStorage::new();
 
 /// Further remotes of UDP sockets. A plain hash, never LRU: what does not fit is counted, not evicted.
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static UDP_FLOWS: HashMap<UdpKey, UdpFlow, { UDP_FLOWS_MAX as usize }> = HashMap::new();
 
 /// Which slot counts for which (uplink, home, destination).
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static SLOTS: HashMap<SlotKey, u32, { SLOTS_MAX as usize }> = HashMap::new();
 
 /// Slots not given out yet, filled by the loader: popping is atomic on every kernel.
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static SLOTS_FREE: Queue<u32, { SLOTS_MAX as usize }> = Queue::new();
 
 /// The kernel's totals; slot 0 takes what found no slot.
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static SLOT_TOTALS: PerCpuArray<Counters, { SLOTS_MAX as usize }> = PerCpuArray::new();
 
 /// Address prefixes to tag sets.
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static PREFIXES: LpmTrie<Address, u32, { PREFIXES_MAX as usize }> = LpmTrie::new();
 
 /// Which interface of which namespace is which uplink (index + 1).
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static UPLINKS: HashMap<UplinkKey, u32, { UPLINKS_MAX as usize }> = HashMap::new();
 
 /// What the uplink programs must know of their device.
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static UPLINK_CONFIGS: Array<UplinkConfig, { UPLINKS_MAX as usize }> = Array::new();
 
 /// What passed each uplink.
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static UPLINK_TOTALS: PerCpuArray<UplinkTotals, { UPLINKS_MAX as usize }> = PerCpuArray::new();
 
 /// What was lost, by place.
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static LOST: PerCpuArray<u64, { LOSSES as usize }> = PerCpuArray::new();
 
 /// Ends of flows.
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static EVENTS: RingBuf<Flow, { EVENTS_BYTES as usize }> = RingBuf::new();
 
 /// What one pass of the iterator hands over.
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static READS: RingBuf<Flow, { READS_BYTES as usize }> = RingBuf::new();
 
 /// Where a socket's address becomes a number, see `peek`.
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static ADDRESS: PerCpuArray<u64, 1> = PerCpuArray::new();
 
 /// Single words, see [`control`].
-#[btf_map]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static CONTROL: Array<u32, { control::WORDS as usize }> = Array::new();
 
 /// 1 where `bpf_get_netns_cookie` may be called by programs with an skb (kernel 6.15).
 #[unsafe(no_mangle)]
-static NETNS_BY_PACKET: u8 = 0;
+pub static NETNS_BY_PACKET: u8 = 0;
 /// Offset of `skc_net` in `struct sock_common`, from BTF; 0 = not known.
 #[unsafe(no_mangle)]
-static SOCK_NET_OFFSET: u32 = 0;
+pub static SOCK_NET_OFFSET: u32 = 0;
 /// Offset of `ns.inum` in `struct net`, from BTF.
 #[unsafe(no_mangle)]
-static NET_INUM_OFFSET: u32 = 0;
+pub static NET_INUM_OFFSET: u32 = 0;
 /// Offset of `net_cookie` in `struct net`, where programs with an skb need it and may read it; else 0.
 #[unsafe(no_mangle)]
-static NET_COOKIE_OFFSET: u32 = 0;
+pub static NET_COOKIE_OFFSET: u32 = 0;
 /// Offset of `bytes_received` (64 bits) in `struct tcp_sock`, from BTF; 0 = not known, as below.
 #[unsafe(no_mangle)]
-static BYTES_RECEIVED_OFFSET: u32 = 0;
+pub static BYTES_RECEIVED_OFFSET: u32 = 0;
 /// Offset of `srtt_us` in `struct tcp_sock`.
 #[unsafe(no_mangle)]
-static SRTT_US_OFFSET: u32 = 0;
+pub static SRTT_US_OFFSET: u32 = 0;
 /// Offset of the newest sample's value of `rtt_min` in `struct tcp_sock`.
 #[unsafe(no_mangle)]
-static RTT_MIN_US_OFFSET: u32 = 0;
+pub static RTT_MIN_US_OFFSET: u32 = 0;
 
 macro_rules! loader_constant {
     ($name:ident, $constant:ident, $type:ty) => {
         #[inline(always)]
         pub fn $name() -> $type {
-            // SAFETY: the static is initialised, aligned read-only data that the loader may replace before load.
-            unsafe { ptr::read_volatile(&raw const $constant) }
+            // SAFETY: the static is initialised, aligned read-only data.
+            unsafe { loaded(&raw const $constant) }
         }
     };
 }
@@ -120,11 +121,7 @@ loader_constant!(rtt_min_us_offset, RTT_MIN_US_OFFSET, u32);
 #[inline(always)]
 pub fn add(counter: *mut u64, count: u64) {
     // SAFETY: every caller passes a field of a live map value.
-    unsafe {
-        core::intrinsics::atomic_xadd::<u64, u64, { core::intrinsics::AtomicOrdering::Relaxed }>(
-            counter, count,
-        );
-    }
+    unsafe { atomic_add(counter, count) };
 }
 
 /// Which word says whether SYN-ACKs pass the egress hook.

@@ -1,24 +1,30 @@
 //! The programs and what they share: maps, slots, the way a packet's bytes are read.
 
+#[cfg(target_arch = "bpf")]
 mod company;
 mod count;
 mod flow;
 mod maps;
 mod owner;
 mod peek;
+mod platform;
 mod read;
 mod skb;
 mod slot;
 mod state;
+#[cfg(test)]
+mod tests;
 mod udp;
 mod uplink;
 
+#[cfg(target_arch = "bpf")]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
 /// The helpers used include ones the kernel gives to GPL-compatible programs only.
+#[cfg(target_arch = "bpf")]
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 4] = *b"GPL\0";

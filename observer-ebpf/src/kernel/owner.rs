@@ -4,15 +4,6 @@
 //! `cgroup/sock_release` (5.9). Context: the caller's task.
 //! Cannot see: accepted, inherited and older sockets' processes. Always allows the call.
 
-use aya_ebpf::{
-    bindings::bpf_sock,
-    helpers::generated::{
-        bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
-        bpf_get_netns_cookie, bpf_ktime_get_ns,
-    },
-    macros::{cgroup_sock, cgroup_sock_addr},
-    programs::{SockAddrContext, SockContext},
-};
 use observer_ebpf::{
     abi::{Flow, flag, initiator},
     packet::protocol,
@@ -21,12 +12,16 @@ use observer_ebpf::{
 use super::{
     flow,
     maps::{self, netns_by_packet},
+    platform::{
+        SockAddrContext, SockContext, bpf_get_current_comm, bpf_get_current_pid_tgid,
+        bpf_get_current_uid_gid, bpf_get_netns_cookie, bpf_ktime_get_ns, bpf_sock,
+    },
 };
 
 const ALLOW: i32 = 1;
 const SOCK_STREAM: u32 = 1;
 
-#[cgroup_sock(sock_create)]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_sock(sock_create))]
 pub fn note_origin(ctx: SockContext) -> i32 {
     // SAFETY: the context is valid while the program runs.
     let stream = unsafe { (*ctx.sock).type_ } == SOCK_STREAM;
@@ -42,27 +37,27 @@ pub fn note_origin(ctx: SockContext) -> i32 {
     ALLOW
 }
 
-#[cgroup_sock_addr(connect4)]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_sock_addr(connect4))]
 pub fn own_connect4(ctx: SockAddrContext) -> i32 {
     own_connect(&ctx)
 }
 
-#[cgroup_sock_addr(connect6)]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_sock_addr(connect6))]
 pub fn own_connect6(ctx: SockAddrContext) -> i32 {
     own_connect(&ctx)
 }
 
-#[cgroup_sock_addr(sendmsg4)]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_sock_addr(sendmsg4))]
 pub fn own_sendmsg4(ctx: SockAddrContext) -> i32 {
     own_sendmsg(&ctx)
 }
 
-#[cgroup_sock_addr(sendmsg6)]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_sock_addr(sendmsg6))]
 pub fn own_sendmsg6(ctx: SockAddrContext) -> i32 {
     own_sendmsg(&ctx)
 }
 
-#[cgroup_sock(sock_release)]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_sock(sock_release))]
 pub fn release(ctx: SockContext) -> i32 {
     let flow = maps::flow(ctx.sock, false);
     if flow.is_null() {

@@ -3,9 +3,10 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
-
-use super::maps::{ADDRESS, net_cookie_offset, sock_net_offset};
+use super::{
+    maps::{ADDRESS, net_cookie_offset, sock_net_offset},
+    platform::bpf_probe_read_kernel,
+};
 
 /// A field of a kernel's struct at `address`; an `offset` of 0 = not known.
 #[inline(always)]

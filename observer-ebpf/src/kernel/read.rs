@@ -7,7 +7,6 @@
 
 use core::{ffi::c_void, ptr};
 
-use aya_ebpf::helpers::generated::bpf_ringbuf_output;
 use observer_ebpf::{
     abi::{Flow, Lost, control},
     packet::protocol,
@@ -17,21 +16,22 @@ use super::{
     count,
     maps::{self, CONTROL, READS, lose},
     peek,
+    platform::bpf_ringbuf_output,
 };
 
 /// `struct bpf_iter__bpf_sk_storage_map` (net/core/bpf_sk_storage.c).
 #[repr(C)]
 pub struct Context {
-    meta: *mut c_void,
-    map: *mut c_void,
-    sk: *mut c_void,
-    value: *mut Flow,
+    pub meta: *mut c_void,
+    pub map: *mut c_void,
+    pub sk: *mut c_void,
+    pub value: *mut Flow,
 }
 
 const BPF_RB_NO_WAKEUP: u64 = 1;
 
 #[unsafe(no_mangle)]
-#[unsafe(link_section = "iter/bpf_sk_storage_map")]
+#[cfg_attr(target_arch = "bpf", unsafe(link_section = "iter/bpf_sk_storage_map"))]
 pub extern "C" fn read_flows(ctx: *mut Context) -> u32 {
     // SAFETY: the kernel gives a valid context; the verifier checks the pointers and their null tests.
     unsafe {

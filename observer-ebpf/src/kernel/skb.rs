@@ -1,11 +1,11 @@
 //! How the bytes of an skb are reached: directly where the program starts at the IP header (`cgroup_skb`), by helper
 //! where a link-layer header stands before it (TC). Knows no map.
 
-use aya_ebpf::{
-    bindings::{__sk_buff, bpf_sock},
-    helpers::generated::{bpf_sk_fullsock, bpf_skb_load_bytes, bpf_skb_load_bytes_relative},
-};
 use observer_ebpf::packet::{Packet, Start};
+
+use super::platform::{
+    __sk_buff, bpf_sk_fullsock, bpf_skb_load_bytes, bpf_skb_load_bytes_relative, bpf_sock,
+};
 
 /// The skb of a `cgroup_skb` program: offset 0 is the IP header.
 pub struct SocketSkb(pub *mut __sk_buff);

@@ -1,12 +1,14 @@
 //! The kernel's totals by (uplink, home, destination): finding a packet's slot once, adding to it every time.
 
-use aya_ebpf::bindings::BPF_NOEXIST;
 use observer_ebpf::{
     abi::{Lost, SlotKey, UplinkKey},
     packet::Size,
 };
 
-use super::maps::{SLOT_TOTALS, SLOTS, SLOTS_FREE, UPLINK_CONFIGS, UPLINKS, add, lose};
+use super::{
+    maps::{SLOT_TOTALS, SLOTS, SLOTS_FREE, UPLINK_CONFIGS, UPLINKS, add, lose},
+    platform::BPF_NOEXIST,
+};
 
 /// Index + 1 of the uplink; 0 = the interface is none.
 #[inline(always)]

@@ -4,18 +4,17 @@
 //! Other programs' callback flags are kept: ours is or-ed to them. Where theirs takes ours away, the packet path still
 //! sees the end (`count::is_end`). Cannot see: sockets that were connected before the agent attached.
 
-use aya_ebpf::{
-    bindings::{bpf_sock, bpf_sock_ops},
-    helpers::generated::{bpf_ktime_get_ns, bpf_sock_ops_cb_flags_set},
-    macros::sock_ops,
-    programs::SockOpsContext,
-};
 use observer_ebpf::{
     abi::{Flow, flag, initiator},
     account::{closed_flags, elapsed_us},
 };
 
-use super::{count, flow, maps};
+use super::{
+    count, flow, maps,
+    platform::{
+        SockOpsContext, bpf_ktime_get_ns, bpf_sock, bpf_sock_ops, bpf_sock_ops_cb_flags_set,
+    },
+};
 
 const TCP_CONNECT: u32 = 3;
 const ACTIVE_ESTABLISHED: u32 = 4;
@@ -27,7 +26,7 @@ const TCP_ESTABLISHED: u32 = 1;
 const TCP_SYN_SENT: u32 = 2;
 const TCP_CLOSE: u32 = 7;
 
-#[sock_ops]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::sock_ops)]
 pub fn follow_state(ctx: SockOpsContext) -> u32 {
     let ops = ctx.ops;
     // SAFETY: the context is valid while the program runs; the verifier checks the socket pointer.

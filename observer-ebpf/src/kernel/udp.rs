@@ -1,9 +1,5 @@
 //! UDP sockets that talk to several remotes: the first is counted in the socket's storage, the others in a bounded hash.
 
-use aya_ebpf::{
-    bindings::{__sk_buff, BPF_NOEXIST},
-    helpers::generated::bpf_ktime_get_ns,
-};
 use observer_ebpf::{
     abi::{Counters, Flow, Home, INGRESS, Lost, UdpFlow, UdpKey, initiator},
     packet::{Headers, Packet, size},
@@ -11,6 +7,7 @@ use observer_ebpf::{
 
 use super::{
     maps::{UDP_FLOWS, add, lose, tag},
+    platform::{__sk_buff, BPF_NOEXIST, bpf_ktime_get_ns},
     skb::{SocketSkb, address, load_address, store_address, usual_address},
     slot::{self, add_to_slot},
 };

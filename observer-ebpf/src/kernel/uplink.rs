@@ -4,7 +4,6 @@
 //! before the queue; ingress before IP. One entry point an uplink, so that each knows its row without a lookup.
 //! Cannot see: what the queue or the driver drops afterwards. Always hands on to the next program.
 
-use aya_ebpf::{bindings::__sk_buff, macros::classifier, programs::TcContext};
 use observer_ebpf::{
     abi::{Home, Lost, UplinkTotals},
     account::{Sender, fragment_bytes, home_at_uplink},
@@ -13,6 +12,7 @@ use observer_ebpf::{
 
 use super::{
     maps::{UPLINK_CONFIGS, UPLINK_TOTALS, lose, requests_hooked, tag},
+    platform::{__sk_buff, TcContext},
     skb::{Direction, LinkSkb, address, full_socket},
     slot::{self, add_to_slot},
 };
@@ -32,13 +32,13 @@ const ETHERNET_PAYLOAD_MIN: u32 = 46;
 macro_rules! uplink_programs {
     ($($index:literal $egress:ident $ingress:ident),* $(,)?) => {
         $(
-            #[classifier]
+            #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::classifier)]
             pub fn $egress(ctx: TcContext) -> i32 {
                 leave(ctx.skb.skb, $index);
                 NEXT
             }
 
-            #[classifier]
+            #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::classifier)]
             pub fn $ingress(ctx: TcContext) -> i32 {
                 enter(ctx.skb.skb, $index);
                 NEXT
