@@ -28,6 +28,10 @@
 )]
 
 #[cfg(any(target_arch = "bpf", test))]
+#[cfg_attr(
+    test,
+    expect(dead_code, reason = "the tests call one of the eight uplinks")
+)]
 mod kernel;
 
 #[cfg(not(target_arch = "bpf"))]

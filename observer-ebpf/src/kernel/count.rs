@@ -128,7 +128,7 @@ fn count_packet<const AT: usize>(
             return;
         }
         if AT == EGRESS {
-            tcp_egress(flow, sk, &packet, headers, &size);
+            tcp_egress(flow, &packet, headers, &size);
         } else {
             tcp_ingress(flow, headers, &size);
         }
@@ -141,13 +141,7 @@ fn count_packet<const AT: usize>(
 
 /// Runs under the socket lock: plain adds suffice.
 #[inline(always)]
-unsafe fn tcp_egress(
-    flow: *mut Flow,
-    sk: *mut bpf_sock,
-    packet: &SocketSkb,
-    headers: &Headers,
-    size: &Size,
-) {
+unsafe fn tcp_egress(flow: *mut Flow, packet: &SocketSkb, headers: &Headers, size: &Size) {
     // SAFETY: `flow` is live storage; the egress fields have this one writer.
     unsafe {
         let before = Sent {

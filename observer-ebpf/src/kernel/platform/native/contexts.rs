@@ -3,7 +3,6 @@
 
 #![expect(
     non_camel_case_types,
-    non_snake_case,
     reason = "the names are those of the kernel's headers, as bindgen has them"
 )]
 
@@ -31,6 +30,8 @@ pub struct SocketPointer {
     pub sk: *mut bpf_sock,
 }
 
+/// Aligned as the [`Socket`] that it begins.
+#[repr(align(8))]
 pub struct bpf_sock {
     pub family: u32,
     pub type_: u32,

@@ -10,7 +10,7 @@ use std::{
 use observer_ebpf::abi::Flow;
 
 /// What helpers answer besides what stands in maps and contexts. A test sets it before it calls a program.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct World {
     pub now_ns: u64,
     pub pid: u32,
@@ -24,21 +24,18 @@ pub struct World {
 }
 
 thread_local! {
-    static WORLD: Cell<World> = const {
-        Cell::new(World {
-            now_ns: 1_000,
-            pid: 0,
-            uid: 0,
-            comm: [0; 16],
-            netns_cookie: 0,
-            storage_fails: false,
-            callback_flags: 0,
-        })
-    };
+    static WORLD: Cell<World> = Cell::default();
     /// By the address of the map's declaration.
     static MAPS: RefCell<HashMap<usize, Box<dyn Any>>> = RefCell::default();
     /// By the address of the constant.
     static CONSTANTS: RefCell<HashMap<usize, Box<dyn Any>>> = RefCell::default();
+}
+
+/// Forgets everything: a test harness may run several tests on one thread.
+pub fn reset() {
+    WORLD.take();
+    MAPS.take();
+    CONSTANTS.take();
 }
 
 pub fn world() -> World {
