@@ -72,6 +72,7 @@ impl Endpoint {
             tcp: bpf_tcp_sock::default(),
             cookie: 77,
             cgroup_id: 5,
+            net: 0,
         });
         Self {
             socket,

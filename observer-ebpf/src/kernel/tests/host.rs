@@ -45,17 +45,22 @@ pub fn boot() {
         _pad: 0,
     };
     UPLINKS.insert(key, 1, 0).expect("room for one uplink");
+    configure(0);
+    for ip_version in [4, 6] {
+        let [high, low] = words(address(ip_version, REMOTE));
+        PREFIXES.insert(&Key::new(128, [high, low]), TAG);
+    }
+}
+
+/// Says whether the device is handed the segments of UDP bundles.
+pub fn configure(cuts_udp: u32) {
     let link_header = LINK_HEADER as u32;
     // SAFETY: a live map value.
     unsafe {
         *UPLINK_CONFIGS.get_ptr_mut(0).expect("row 0") = UplinkConfig {
             link_header,
-            _pad: 0,
+            cuts_udp,
         };
-    }
-    for ip_version in [4, 6] {
-        let [high, low] = words(address(ip_version, REMOTE));
-        PREFIXES.insert(&Key::new(128, [high, low]), TAG);
     }
 }
 

@@ -1,12 +1,17 @@
 //! TCP connections from their first call to their last packet.
 
+use std::mem::offset_of;
+
 use observer_ebpf::{
     abi::{Flow, Home, Lost, flag, initiator},
     packet::{protocol, tcp_flag},
 };
 
 use super::{
-    super::platform::change_world,
+    super::{
+        maps::{NET_COOKIE_OFFSET, SOCK_NET_OFFSET},
+        platform::{Net, Socket, change_world, leak, load},
+    },
     endpoint::{
         CLOSE, CLOSE_WAIT, ESTABLISHED, Endpoint, FIN_WAIT1, LAST_ACK, LISTEN,
         OP_ACTIVE_ESTABLISHED, OP_CONNECT, OP_PASSIVE_ESTABLISHED, SYN_SENT, pass_bytes,
@@ -238,6 +243,27 @@ fn a_connection_older_than_the_agent_starts_at_what_it_had() {
     assert_eq!((flow.received_base, flow.netns_cookie), (5_000, 0));
     assert_eq!(flow.initiator, initiator::UNKNOWN);
     assert_eq!(slots()[0].0.uplink, 0, "its namespace is not known");
+}
+
+#[test]
+fn an_older_sockets_namespace_is_looked_up() {
+    boot();
+    let at = |offset| u32::try_from(offset).expect("a small struct");
+    load(&raw const SOCK_NET_OFFSET, at(offset_of!(Socket, net)));
+    load(
+        &raw const NET_COOKIE_OFFSET,
+        at(offset_of!(Net, net_cookie)),
+    );
+    let net = leak(Net {
+        inum: 3,
+        net_cookie: NETNS,
+    });
+    let older = Endpoint::older(protocol::TCP);
+    older.set_state(ESTABLISHED);
+    older.change(|socket| socket.net = net.expose_provenance() as u64);
+    older.send(tcp(ACK, 1, 100));
+    assert_eq!(flow(&older).netns_cookie, NETNS);
+    assert_eq!(slots()[0].0.uplink, 1);
 }
 
 #[test]

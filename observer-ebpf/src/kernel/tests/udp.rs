@@ -8,7 +8,7 @@ use observer_ebpf::{
 use super::{
     super::maps::UDP_FLOWS,
     endpoint::Endpoint,
-    host::{TAG, boot, ends, home, lost, slots},
+    host::{TAG, boot, configure, ends, home, lost, slots},
     packet::{Packet, REMOTE, address, udp},
 };
 
@@ -127,4 +127,27 @@ fn release_ends_a_datagram_socket() {
     };
     assert_eq!(end.flags(), flag::OWNER | flag::RELEASED);
     assert_eq!(end.counters.device_bytes, socket.device_bytes.get());
+}
+
+#[test]
+fn bundles_count_as_the_device_is_handed_them() {
+    for (cuts_udp, device_bytes, bundled_bytes) in [(0, 3028, 56), (1, 3084, 0)] {
+        boot();
+        configure(cuts_udp);
+        let socket = Endpoint::new(protocol::UDP);
+        let bundle = |remote| Packet {
+            gso: (1000, 3),
+            ..udp(remote, 3000)
+        };
+        socket.send(bundle(REMOTE));
+        socket.send(bundle(12));
+        let flow = socket.flow().expect("the socket has storage").counters;
+        let (_, entry) = UDP_FLOWS.entries()[0];
+        for counters in [flow, entry.counters] {
+            assert_eq!(counters.device_bytes, [device_bytes, 0]);
+            assert_eq!(counters.bundled_bytes, [bundled_bytes, 0]);
+            assert_eq!(counters.packets, [3, 0]);
+        }
+        assert_eq!(home(Home::Flow).device_bytes[0], 2 * device_bytes);
+    }
 }

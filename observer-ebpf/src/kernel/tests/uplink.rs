@@ -7,7 +7,7 @@ use observer_ebpf::{
 
 use super::{
     endpoint::{ESTABLISHED, Endpoint, LISTEN, NEW_SYN_RECV, TIME_WAIT},
-    host::{AtUplink, boot, enter, frame, home, leave, lost, slots, uplink_totals},
+    host::{AtUplink, boot, configure, enter, frame, home, leave, lost, slots, uplink_totals},
     packet::{Packet, REMOTE, tcp, udp},
 };
 
@@ -66,6 +66,15 @@ fn what_the_egress_hook_counted_is_hooked() {
         }
     );
     assert!(homes().is_empty());
+    configure(1);
+    let datagrams = Endpoint::older(protocol::UDP);
+    let cut = Packet {
+        gso: (1000, 3),
+        ..udp(REMOTE, 3000)
+    };
+    leave(cut, &by(&datagrams));
+    assert_eq!(uplink_totals().hooked_device_bytes, 3052 + 82 + 3084);
+    assert_eq!(uplink_totals().bundled_bytes[0], 104);
 }
 
 #[test]

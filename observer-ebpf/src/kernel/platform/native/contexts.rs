@@ -76,6 +76,15 @@ pub struct Socket {
     pub tcp: bpf_tcp_sock,
     pub cookie: u64,
     pub cgroup_id: u64,
+    /// `skc_net` of the kernel's own struct.
+    pub net: u64,
+}
+
+/// The kernel's own struct of a namespace, which no program sees but by offsets.
+#[repr(C)]
+pub struct Net {
+    pub inum: u32,
+    pub net_cookie: u64,
 }
 
 pub const BPF_NOEXIST: u32 = 1;
