@@ -96,29 +96,57 @@ impl Counters {
     }
 }
 
+/// Counters of one direction of a flow, cumulative, never reset. Fields as in [`Counters`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Way {
+    pub device_bytes: u64,
+    pub bundled_bytes: u64,
+    pub payload_bytes: u64,
+    pub packets: u64,
+}
+
 /// Value of the socket storage: one TCP flow, or one UDP socket with its first remote.
+///
+/// Sending and receiving often happen on two CPUs, and a line that both write takes longer than all the counting. So what
+/// each writes for every packet has a line of its own, and what both read is written rarely. The kernel puts the value 8
+/// bytes behind the start of a line (`bpf_local_storage_data`): lines begin at the offsets 56, 120, 184 and 248.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
-    pub counters: Counters,
-    /// Socket cookie: unique on this host until reboot. 0 only where the kernel has none.
-    pub cookie: u64,
-    /// Cookie of the socket's network namespace; 0 = the kernel could not say.
-    pub netns_cookie: u64,
+    // Written by sending.
+    pub sent: Way,
+    /// Part of the sent wire bytes that TCP sent again. Bytes.
+    pub retransmitted_wire_bytes: u64,
     /// cgroup v2 id of the socket.
     pub cgroup_id: u64,
-    /// First call or packet seen, CLOCK_MONOTONIC ns.
-    pub start_ns: u64,
-    /// When the last outgoing payload segment left, CLOCK_MONOTONIC ns; 0 = none since the last answer.
-    pub request_ns: u64,
+    /// Highest TCP sequence number sent, exclusive.
+    pub seq_high: u32,
+    pub connect_us: u32,
+
+    // Written by receiving.
+    pub received: Way,
     /// Sum of both `device_bytes` when the iterator last handed this flow over.
     pub reported_bytes: u64,
     /// `bytes_received` of the TCP socket when the flow was first seen.
     pub received_base: u64,
-    /// Network byte order; IPv4 as ::ffff:a.b.c.d.
-    pub local_address: [u8; 16],
+    /// First call or packet seen, CLOCK_MONOTONIC ns.
+    pub start_ns: u64,
+    pub first_byte_us: u32,
+    /// Inode number of the network namespace, filled by the iterator; 0 = not known.
+    pub netns_inode: u32,
+
+    // Read for every packet, written rarely.
+    /// Cookie of the socket's network namespace; 0 = the kernel could not say.
+    pub netns_cookie: u64,
     /// Network byte order; IPv4 as ::ffff:a.b.c.d.
     pub remote_address: [u8; 16],
+    /// Interface of the last packet, per direction; 0 = none yet.
+    pub ifindex: [u32; 2],
+    /// Index into the slot totals, per direction.
+    pub slot: [u16; 2],
+    /// Tag set of the remote address; [`TAG_NONE`] where no prefix covers it.
+    pub tag: u32,
     /// Host byte order.
     pub local_port: u16,
     /// Host byte order.
@@ -131,38 +159,50 @@ pub struct Flow {
     pub initiator: u8,
     /// The identity fields are filled in (1) or not yet (0).
     pub ready: u8,
-    pub comm: [u8; 16],
-    pub pid: u32,
-    pub uid: u32,
-    /// Interface of the last packet, per direction; 0 = none yet.
-    pub ifindex: [u32; 2],
-    /// Index into the slot totals, per direction.
-    pub slot: [u16; 2],
-    /// Tag set of the remote address; [`TAG_NONE`] where no prefix covers it.
-    pub tag: u32,
     /// Bits 0..16 of [`Flow::flags`].
     pub flags_locked: u16,
     /// Bits 16..24 of [`Flow::flags`].
     pub flags_ingress: u8,
     /// Bits 24..32 of [`Flow::flags`].
     pub flags_owner: u8,
-    /// Highest TCP sequence number sent, exclusive.
-    pub seq_high: u32,
-    pub connect_us: u32,
-    pub rtt_us: u32,
-    pub min_rtt_us: u32,
-    pub first_byte_us: u32,
-    /// Inode number of the network namespace, filled by the iterator; 0 = not known.
-    pub netns_inode: u32,
     /// `flags` when the iterator last handed this flow over.
     pub reported_flags: u32,
     /// Generation of the agent that it was handed to (word 0 of the control map).
     pub reported_generation: u32,
     /// 1 = the iterator has looked once more since it last handed this flow over, and found nothing new.
     pub settled: u32,
+
+    // Written by payload that is sent, read by payload that is received.
+    /// When the last outgoing payload segment left, CLOCK_MONOTONIC ns; 0 = none since the last answer.
+    pub request_ns: u64,
+
+    // Written once or seldom, read by user space.
+    /// Network byte order; IPv4 as ::ffff:a.b.c.d.
+    pub local_address: [u8; 16],
+    /// Socket cookie: unique on this host until reboot. 0 only where the kernel has none.
+    pub cookie: u64,
+    pub comm: [u8; 16],
+    pub pid: u32,
+    pub uid: u32,
+    pub rtt_us: u32,
+    pub min_rtt_us: u32,
 }
 
 impl Flow {
+    /// Both directions together.
+    #[must_use]
+    #[inline(always)]
+    pub const fn counters(&self) -> Counters {
+        let (sent, received) = (&self.sent, &self.received);
+        Counters {
+            device_bytes: [sent.device_bytes, received.device_bytes],
+            bundled_bytes: [sent.bundled_bytes, received.bundled_bytes],
+            payload_bytes: [sent.payload_bytes, received.payload_bytes],
+            packets: [sent.packets, received.packets],
+            retransmitted_wire_bytes: self.retransmitted_wire_bytes,
+        }
+    }
+
     /// All bits of [`flag`] together.
     #[must_use]
     #[inline(always)]
@@ -176,6 +216,12 @@ impl Flow {
 /// The storage budget: option memory is shared with MSG_ZEROCOPY and filters (design, section 4).
 const _: () = assert!(size_of::<Flow>() <= 256);
 const _: () = assert!(size_of::<Flow>().is_multiple_of(8));
+/// The lines of the cache.
+const _: () = assert!(
+    offset_of!(Flow, received) == 56
+        && offset_of!(Flow, netns_cookie) == 120
+        && offset_of!(Flow, request_ns) == 184
+);
 /// The kernel half reads and writes addresses as two words.
 const _: () =
     assert!(offset_of!(Flow, local_address) % 8 == 0 && offset_of!(Flow, remote_address) % 8 == 0);

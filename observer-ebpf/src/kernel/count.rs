@@ -161,18 +161,20 @@ unsafe fn tcp_egress(flow: *mut Flow, packet: &SocketSkb, headers: &Headers, siz
         let (sent, bytes) = tcp_sent(before, headers, size, sent_ns, || {
             packet.at::<2>(headers.bytes())
         });
-        (*flow).flags_locked = sent.flags;
+        if sent.flags != before.flags {
+            (*flow).flags_locked = sent.flags;
+        }
         (*flow).seq_high = sent.seq_high;
         // What a server waits for is its client's next thought, not a first byte.
         if sent.request_ns != before.request_ns && (*flow).initiator != initiator::REMOTE {
             (*flow).request_ns = sent.request_ns;
         }
-        let counters = &raw mut (*flow).counters;
-        (*counters).device_bytes[EGRESS] += size.device_bytes;
-        (*counters).bundled_bytes[EGRESS] += size.bundled_bytes;
-        (*counters).payload_bytes[EGRESS] += bytes.payload_bytes;
-        (*counters).packets[EGRESS] += size.packets;
-        (*counters).retransmitted_wire_bytes += bytes.retransmitted_wire_bytes;
+        let way = &raw mut (*flow).sent;
+        (*way).device_bytes += size.device_bytes;
+        (*way).bundled_bytes += size.bundled_bytes;
+        (*way).payload_bytes += bytes.payload_bytes;
+        (*way).packets += size.packets;
+        (*flow).retransmitted_wire_bytes += bytes.retransmitted_wire_bytes;
         let slot = u32::from((*flow).slot[EGRESS]);
         add_to_slot(
             slot,
@@ -191,7 +193,12 @@ unsafe fn tcp_ingress(flow: *mut Flow, headers: &Headers, size: &Size) {
     unsafe {
         let before = Received {
             flags: (*flow).flags_ingress,
-            request_ns: (*flow).request_ns,
+            // Not even read without payload: the sending CPU may be writing it.
+            request_ns: if size.payload_bytes == 0 {
+                0
+            } else {
+                (*flow).request_ns
+            },
             first_byte_us: 0,
         };
         let received = tcp_received(before, headers, size, || bpf_ktime_get_ns());
@@ -202,17 +209,11 @@ unsafe fn tcp_ingress(flow: *mut Flow, headers: &Headers, size: &Size) {
             (*flow).first_byte_us = received.first_byte_us;
             (*flow).request_ns = 0;
         }
-        let counters = &raw mut (*flow).counters;
-        add(
-            &raw mut (*counters).device_bytes[INGRESS],
-            size.device_bytes,
-        );
-        add(&raw mut (*counters).packets[INGRESS], size.packets);
+        let way = &raw mut (*flow).received;
+        add(&raw mut (*way).device_bytes, size.device_bytes);
+        add(&raw mut (*way).packets, size.packets);
         if size.bundled_bytes != 0 {
-            add(
-                &raw mut (*counters).bundled_bytes[INGRESS],
-                size.bundled_bytes,
-            );
+            add(&raw mut (*way).bundled_bytes, size.bundled_bytes);
         }
         add_received_to_slot(u32::from((*flow).slot[INGRESS]), size, size.payload_bytes);
     }
@@ -241,9 +242,9 @@ pub unsafe fn note_received(flow: *mut Flow, bytes_received: u64) -> bool {
     unsafe {
         let payload =
             received_payload(bytes_received, (*flow).received_base, (*flow).flags_ingress);
-        let grew = payload > (*flow).counters.payload_bytes[INGRESS];
+        let grew = payload > (*flow).received.payload_bytes;
         if grew {
-            (*flow).counters.payload_bytes[INGRESS] = payload;
+            (*flow).received.payload_bytes = payload;
         }
         grew
     }
@@ -266,12 +267,16 @@ pub unsafe fn note_rtt(flow: *mut Flow, srtt_us: u32, rtt_min_us: u32) {
 unsafe fn udp_either<const AT: usize>(flow: *mut Flow, size: &Size) {
     // SAFETY: `flow` is live storage; counters are added atomically.
     unsafe {
-        let counters = &raw mut (*flow).counters;
-        add(&raw mut (*counters).device_bytes[AT], size.device_bytes);
-        add(&raw mut (*counters).payload_bytes[AT], size.payload_bytes);
-        add(&raw mut (*counters).packets[AT], size.packets);
+        let way = if AT == EGRESS {
+            &raw mut (*flow).sent
+        } else {
+            &raw mut (*flow).received
+        };
+        add(&raw mut (*way).device_bytes, size.device_bytes);
+        add(&raw mut (*way).payload_bytes, size.payload_bytes);
+        add(&raw mut (*way).packets, size.packets);
         if size.bundled_bytes != 0 {
-            add(&raw mut (*counters).bundled_bytes[AT], size.bundled_bytes);
+            add(&raw mut (*way).bundled_bytes, size.bundled_bytes);
         }
         let slot = u32::from((*flow).slot[AT]);
         if AT == EGRESS {

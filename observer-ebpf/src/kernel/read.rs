@@ -40,7 +40,7 @@ pub extern "C" fn read_flows(ctx: *mut Context) -> u32 {
         if sk.is_null() || flow.is_null() || (*flow).ready == 0 {
             return 0;
         }
-        let bytes = (*flow).counters.device_bytes[0] + (*flow).counters.device_bytes[1];
+        let bytes = (*flow).sent.device_bytes + (*flow).received.device_bytes;
         let flags = (*flow).flags();
         let generation = CONTROL.get(control::GENERATION).copied().unwrap_or(0);
         let same = bytes == (*flow).reported_bytes

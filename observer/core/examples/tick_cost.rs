@@ -115,8 +115,10 @@ fn values(flows: u64, round: u64) -> Vec<Vec<u8>> {
             let mut value = vec![0; size_of::<abi::Flow>()];
             let mut put =
                 |at: usize, bytes: &[u8]| value[at..at + bytes.len()].copy_from_slice(bytes);
-            for counter in 0..8 {
-                put(counter * 8, &(round * 1500).to_ne_bytes());
+            for way in [offset_of!(abi::Flow, sent), offset_of!(abi::Flow, received)] {
+                for counter in 0..4 {
+                    put(way + counter * 8, &(round * 1500).to_ne_bytes());
+                }
             }
             put(offset_of!(abi::Flow, cookie), &cookie.to_ne_bytes());
             put(offset_of!(abi::Flow, netns_cookie), &1_u64.to_ne_bytes());

@@ -34,7 +34,7 @@ fn without_storage_bytes_are_counted_by_destination() {
     change_world(|world| world.storage_fails = false);
     client.send(tcp(tcp_flag::ACK, 101, 10));
     let flow = client.flow().expect("the socket has storage");
-    assert_eq!(flow.counters.payload_bytes[0], 10);
+    assert_eq!(flow.counters().payload_bytes[0], 10);
 }
 
 #[test]

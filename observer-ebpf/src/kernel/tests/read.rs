@@ -58,7 +58,7 @@ fn a_flow_is_handed_over_once_a_change_and_once_a_generation() {
     server.set_state(ESTABLISHED);
     assert!(pass(&server).is_empty(), "no flow yet");
     server.receive(tcp(tcp_flag::ACK, 1, 100));
-    assert_eq!(pass(&server)[0].counters.payload_bytes, [0, 0]);
+    assert_eq!(pass(&server)[0].counters().payload_bytes, [0, 0]);
     // TCP takes the packet in after the pass: the next one has it
     server.change(|socket| {
         socket.tcp.bytes_received = 100;
@@ -67,7 +67,7 @@ fn a_flow_is_handed_over_once_a_change_and_once_a_generation() {
     });
     let seen = pass(&server);
     let last = seen.last().expect("handed over");
-    assert_eq!((seen.len(), last.counters.payload_bytes), (2, [0, 100]));
+    assert_eq!((seen.len(), last.counters().payload_bytes), (2, [0, 100]));
     assert_eq!((last.rtt_us, last.min_rtt_us), (100, 70));
     for _ in 0..3 {
         assert_eq!(pass(&server).len(), 2, "nothing is new");

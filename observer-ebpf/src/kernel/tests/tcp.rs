@@ -47,13 +47,13 @@ fn flow(endpoint: &Endpoint) -> Flow {
 /// The flow has counted what passed, and the slots what the flow has (payload received excepted: TCP's own).
 fn assert_balanced(endpoint: &Endpoint) {
     let (flow, slots) = (flow(endpoint), home(Home::Flow));
-    assert_eq!(flow.counters.device_bytes, endpoint.device_bytes.get());
-    assert_eq!(flow.counters.device_bytes, slots.device_bytes);
-    assert_eq!(flow.counters.bundled_bytes, slots.bundled_bytes);
-    assert_eq!(flow.counters.packets, slots.packets);
-    assert_eq!(flow.counters.payload_bytes[0], slots.payload_bytes[0]);
+    assert_eq!(flow.counters().device_bytes, endpoint.device_bytes.get());
+    assert_eq!(flow.counters().device_bytes, slots.device_bytes);
+    assert_eq!(flow.counters().bundled_bytes, slots.bundled_bytes);
+    assert_eq!(flow.counters().packets, slots.packets);
+    assert_eq!(flow.counters().payload_bytes[0], slots.payload_bytes[0]);
     assert_eq!(
-        flow.counters.retransmitted_wire_bytes,
+        flow.counters().retransmitted_wire_bytes,
         slots.retransmitted_wire_bytes
     );
 }
@@ -78,8 +78,8 @@ fn a_client_connection_is_one_flow_with_one_end() {
         panic!("one end, not {}", ends().len());
     };
     assert_eq!(end, flow(&client));
-    assert_eq!(end.counters.payload_bytes, [300, 1000]);
-    assert_eq!(end.counters.packets, [4, 3]);
+    assert_eq!(end.counters().payload_bytes, [300, 1000]);
+    assert_eq!(end.counters().packets, [4, 3]);
     assert_eq!(
         end.flags() & !(flag::SEQ | flag::TLS_PASSED),
         flag::FROM_START
@@ -166,7 +166,7 @@ fn bundles_have_their_headers_once_and_repeats_are_retransmissions() {
         gso: (1000, 0),
         ..tcp(ACK, 901, 2500)
     });
-    let counters = flow(&client).counters;
+    let counters = flow(&client).counters();
     assert_eq!(counters.bundled_bytes, [4 * 52, 2 * 52]);
     assert_eq!(counters.packets, [2 + 5 + 1, 1 + 3]);
     assert_eq!(counters.payload_bytes[0], 5000);
@@ -195,9 +195,9 @@ fn a_rival_that_wipes_the_flag_hides_no_end() {
     for (end, _) in &ends {
         let flags = end.flags() & (flag::CLOSED | flag::RELEASED | flag::STATE_FOLLOWED);
         assert_eq!(flags, flag::RELEASED);
-        assert_eq!((end.counters.payload_bytes[1], end.rtt_us), (10, 200));
+        assert_eq!((end.counters().payload_bytes[1], end.rtt_us), (10, 200));
     }
-    assert_eq!(ends[1].0.counters, flow(&client).counters);
+    assert_eq!(ends[1].0.counters(), flow(&client).counters());
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_refused_connect_fails_and_a_second_one_is_another_flow() {
         assert_eq!(end.flags() & (wanted | flag::GIVEN_UP), wanted);
     }
     let second = flow(&client);
-    assert_eq!(second.counters.device_bytes, [0, 0]);
+    assert_eq!(second.counters().device_bytes, [0, 0]);
     assert_eq!(second.flags(), flag::FROM_START | flag::OWNER);
 }
 
@@ -275,7 +275,7 @@ fn ipv6_extension_headers_go_the_unusual_way() {
         ..tcp(ACK, 101, 700)
     };
     client.send(extended.v6());
-    assert_eq!(flow(&client).counters.payload_bytes[0], 700);
+    assert_eq!(flow(&client).counters().payload_bytes[0], 700);
     assert_eq!(lost(Lost::Headers), 0);
     assert_balanced(&client);
     // more headers than the programs follow

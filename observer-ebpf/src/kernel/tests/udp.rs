@@ -25,8 +25,8 @@ fn the_first_remote_is_the_flow_and_the_others_are_entries() {
     socket.receive(udp(12, 40));
 
     let flow = socket.flow().expect("the socket has storage");
-    assert_eq!(flow.counters.payload_bytes, [100, 50]);
-    assert_eq!(flow.counters.device_bytes, [128, 78]);
+    assert_eq!(flow.counters().payload_bytes, [100, 50]);
+    assert_eq!(flow.counters().device_bytes, [128, 78]);
     let mut entries = UDP_FLOWS.entries();
     entries.sort_by_key(|(key, _)| key.remote_address);
     let seen: Vec<_> = entries
@@ -83,7 +83,7 @@ fn a_full_table_of_remotes_has_a_home_by_destination() {
     assert_eq!(full.map(|(key, _)| key.tag), Some(TAG));
     let flow = socket.flow().expect("the socket has storage");
     assert_eq!(
-        flow.counters.payload_bytes,
+        flow.counters().payload_bytes,
         [5, 0],
         "the first remote stays"
     );
@@ -97,7 +97,7 @@ fn ipv6_datagrams_count_alike() {
     socket.send(udp(REMOTE, 20).v6());
     socket.send(udp(12, 30).v6());
     let flow = socket.flow().expect("the socket has storage");
-    assert_eq!(flow.counters.payload_bytes, [20, 10]);
+    assert_eq!(flow.counters().payload_bytes, [20, 10]);
     assert_eq!(
         (flow.ip_version, flow.remote_address),
         (6, address(6, REMOTE))
@@ -126,7 +126,7 @@ fn release_ends_a_datagram_socket() {
         panic!("one end");
     };
     assert_eq!(end.flags(), flag::OWNER | flag::RELEASED);
-    assert_eq!(end.counters.device_bytes, socket.device_bytes.get());
+    assert_eq!(end.counters().device_bytes, socket.device_bytes.get());
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn bundles_count_as_the_device_is_handed_them() {
         };
         socket.send(bundle(REMOTE));
         socket.send(bundle(12));
-        let flow = socket.flow().expect("the socket has storage").counters;
+        let flow = socket.flow().expect("the socket has storage").counters();
         let (_, entry) = UDP_FLOWS.entries()[0];
         for counters in [flow, entry.counters] {
             assert_eq!(counters.device_bytes, [device_bytes, 0]);

@@ -29,7 +29,7 @@ pub fn flow(value: &[u8]) -> Result<FlowTotals, DecodeError> {
     };
     Ok(FlowTotals {
         key: FlowKey::Socket(flow.cookie),
-        counters: flow.counters.into(),
+        counters: flow.counters().into(),
         protocol: protocol(flow.protocol)?,
         ip_version: ip_version(flow.ip_version),
         local: ready.then(|| endpoint(flow.local_address, flow.local_port)),

@@ -64,11 +64,12 @@ macro_rules! wire_structs {
 
 wire_structs! {
     Counters { device_bytes, bundled_bytes, payload_bytes, packets, retransmitted_wire_bytes }
+    Way { device_bytes, bundled_bytes, payload_bytes, packets }
     Flow {
-        counters, cookie, netns_cookie, cgroup_id, start_ns, request_ns, reported_bytes, received_base, local_address,
-        remote_address, local_port, remote_port, protocol, ip_version, initiator, ready, comm, pid, uid, ifindex, slot,
-        tag, flags_locked, flags_ingress, flags_owner, seq_high, connect_us, rtt_us, min_rtt_us, first_byte_us,
-        netns_inode, reported_flags, reported_generation, settled,
+        sent, retransmitted_wire_bytes, cgroup_id, seq_high, connect_us, received, reported_bytes, received_base,
+        start_ns, first_byte_us, netns_inode, netns_cookie, remote_address, ifindex, slot, tag, local_port, remote_port,
+        protocol, ip_version, initiator, ready, flags_locked, flags_ingress, flags_owner, reported_flags,
+        reported_generation, settled, request_ns, local_address, cookie, comm, pid, uid, rtt_us, min_rtt_us,
     }
     UdpKey { cookie, local_address, remote_address, local_port, remote_port, _pad }
     UdpFlow {
@@ -98,8 +99,10 @@ mod tests {
         assert_eq!(flow.netns_inode, at(offset_of!(abi::Flow, netns_inode)));
         assert_eq!(flow.ifindex[1], at(offset_of!(abi::Flow, ifindex) + 4));
         assert_eq!(
-            flow.counters.packets[1] & 0xffff_ffff,
-            u64::from(at(offset_of!(abi::Counters, packets) + 8))
+            flow.received.packets & 0xffff_ffff,
+            u64::from(at(
+                offset_of!(abi::Flow, received) + offset_of!(abi::Way, packets)
+            ))
         );
         assert_eq!(flow.comm[..], bytes[offset_of!(abi::Flow, comm)..][..16]);
         assert_eq!(flow.flags_owner, bytes[offset_of!(abi::Flow, flags_owner)]);
