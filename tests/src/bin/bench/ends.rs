@@ -1,5 +1,6 @@
 //! The two ends of every load, of which the agent counts the near one alone, as on a real host: near's threads are in a
-//! cgroup of this run, and the agent attaches there. It knows no load.
+//! cgroup of this run, and the agent attaches there. Each end keeps to a CPU of its own: where the scheduler puts them
+//! changes a figure more than any agent does. It knows no load.
 
 use std::{
     fs,
@@ -8,9 +9,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
 use observer_tests::topology::Direct;
 
 const PREFIX: &str = "observer-bench-";
+const NEAR_CPU: usize = 0;
+const FAR_CPU: usize = 1;
 
 /// Two hosts, and where near's threads are counted.
 pub struct Ends {
@@ -34,6 +41,7 @@ impl Ends {
         let threads = self.near.threads.clone();
         self.net.near.run(move || {
             join(&threads)?;
+            keep_to(NEAR_CPU)?;
             work()
         })
     }
@@ -46,6 +54,7 @@ impl Ends {
         let threads = self.near.threads.clone();
         Ok(self.net.near.start("load", move || {
             join(&threads)?;
+            keep_to(NEAR_CPU)?;
             work()
         })?)
     }
@@ -55,8 +64,18 @@ impl Ends {
         &self,
         work: impl FnOnce() -> Result<()> + Send + 'static,
     ) -> Result<JoinHandle<Result<()>>> {
-        Ok(self.net.far.start("load", work)?)
+        Ok(self.net.far.start("load", move || {
+            keep_to(FAR_CPU)?;
+            work()
+        })?)
     }
+}
+
+/// Keeps the calling thread to one CPU; where there is only one, to that.
+fn keep_to(cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu % std::thread::available_parallelism()?.get())?;
+    sched_setaffinity(Pid::from_raw(0), &set).context("cannot keep a load to its CPU")
 }
 
 /// Puts the calling thread into a cgroup of threads.
