@@ -65,6 +65,7 @@ fn clippy_kernel() -> Result<()> {
             "observer-ebpf",
             "--lib",
             "--bins",
+            "--all-features",
         ])
         .args([
             "--target",
