@@ -145,7 +145,7 @@ fn run(name: &str, programs: &Path, folder: &Path, seconds: u32) -> Result<bool>
 /// libFuzzer's powers of two are its pulse. What is new to it (`NEW`, `REDUCE`) and the words it would recommend fill
 /// screens.
 fn is_news(line: &str) -> bool {
-    const TOLD: [&str; 5] = ["INFO: ", "WARNING: ", "Done ", "######", "\""];
+    const TOLD: [&str; 6] = ["INFO: ", "WARNING: ", "Done ", "######", "\"", "\tNEW_FUNC"];
     if line.starts_with("######") || !line.starts_with('#') {
         !TOLD.iter().any(|start| line.starts_with(start)) && !line.trim().is_empty()
     } else {
@@ -174,6 +174,7 @@ mod tests {
             ),
             ("###### Recommended dictionary. ######", false),
             ("\"\\377\\377\" # Uses: 3", false),
+            ("\tNEW_FUNC[1/1]: 0x55ff6909fb01", false),
             ("", false),
         ] {
             assert_eq!(is_news(line), news, "{line}");
