@@ -55,7 +55,7 @@ fn embed_programs() -> Result<(), Failure> {
     let target_dir = shared_target_dir(&out_dir);
     // Two builds with different features would overwrite each other's object between build and copy.
     let _lock = lock(&target_dir)?;
-    let object = compile(&target_dir, library.as_deref())?;
+    let object = compile(&target_dir, library.as_deref(), tells_of_losses()?)?;
     fs::copy(&object, out_dir.join(PROGRAMS))
         .map_err(|e| Failure::Broken(format!("copy `{}`: {e}", object.display())))?;
     Ok(())
@@ -153,8 +153,19 @@ fn lock(target_dir: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
+/// Debug builds have the programs' messages (feature `log` of `observer-ebpf`) and read them (`cfg(kernel_log)`): the object
+/// itself is always compiled with optimisation, so this build's profile decides.
+fn tells_of_losses() -> Result<bool, Failure> {
+    println!("cargo::rustc-check-cfg=cfg(kernel_log)");
+    let debug = variable("PROFILE")? == "debug";
+    if debug {
+        println!("cargo::rustc-cfg=kernel_log");
+    }
+    Ok(debug)
+}
+
 /// Flags and linker of the BPF target come from `.cargo/config.toml`; returns the object's path.
-fn compile(target_dir: &Path, library: Option<&Path>) -> Result<PathBuf, Failure> {
+fn compile(target_dir: &Path, library: Option<&Path>, log: bool) -> Result<PathBuf, Failure> {
     let mut cargo = Command::new(variable("CARGO")?);
     cargo
         .args([
@@ -176,7 +187,7 @@ fn compile(target_dir: &Path, library: Option<&Path>) -> Result<PathBuf, Failure
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("RUSTFLAGS")
         .env_remove("RUSTC_WORKSPACE_WRAPPER");
-    if env::var_os("CARGO_FEATURE_LOG").is_some() {
+    if log {
         cargo.args(["--features", "log"]);
     }
     if let Some(library) = library {

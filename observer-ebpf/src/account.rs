@@ -396,6 +396,7 @@ mod tests {
             sequence: kind,
             ..Headers::default()
         };
+        let outer = Some(Home::Encapsulation);
         let full = |family, kind, protocol| Sender::Full {
             family,
             kind,
@@ -418,16 +419,8 @@ mod tests {
             ),
             (full(AF_INET, SOCK_STREAM, 6), tcp, None),
             (full(AF_INET6, SOCK_DGRAM, 17), udp, None),
-            (
-                full(AF_INET, SOCK_STREAM, 6),
-                vxlan,
-                Some(Home::Encapsulation),
-            ),
-            (
-                full(AF_INET, SOCK_DGRAM, 17),
-                vxlan,
-                Some(Home::Encapsulation),
-            ),
+            (full(AF_INET, SOCK_STREAM, 6), vxlan, outer),
+            (full(AF_INET, SOCK_DGRAM, 17), vxlan, outer),
             (full(AF_INET, SOCK_RAW, 6), tcp, Some(Home::ControlSocket)),
             (
                 full(AF_INET6, SOCK_RAW, 58),

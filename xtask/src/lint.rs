@@ -40,7 +40,14 @@ pub fn tally() -> Tally {
 }
 
 fn rustfmt() -> Result<()> {
-    shell::run(shell::cargo().args(["fmt", "--all", "--check"]))
+    shell::run(shell::cargo().args(["fmt", "--all", "--check"]))?;
+    // A workspace of its own.
+    shell::run(shell::cargo().args([
+        "fmt",
+        "--manifest-path",
+        "observer/fuzz/Cargo.toml",
+        "--check",
+    ]))
 }
 
 fn clippy_host() -> Result<()> {
@@ -65,6 +72,7 @@ fn clippy_kernel() -> Result<()> {
             "observer-ebpf",
             "--lib",
             "--bins",
+            "--all-features",
         ])
         .args([
             "--target",

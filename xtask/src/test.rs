@@ -1,6 +1,7 @@
 //! `cargo xtask test`: brings the tools, builds the agent, runs the tests and adds their outcomes up. A test that cannot
 //! run here prints `SKIP: NAME: REASON` and is counted as skipped, whatever its harness calls it.
 
+mod fuzz;
 mod group;
 mod matrix;
 mod outcome;
@@ -17,7 +18,8 @@ use crate::{setup, shell, tally::Tally, workspace};
 
 #[derive(clap::Args, Default)]
 pub struct Args {
-    /// Only this group: `unit`, `kernel`, `matrix` (guests of other kernels), or a test target of `observer-tests`
+    /// Only this group: `unit`, `kernel`, `matrix` (guests of other kernels), `fuzz`, or a test target of
+    /// `observer-tests`
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
     /// Only tests whose name contains this text; may be given more than once. In the matrix a kernel's name (`5.10`)
@@ -27,6 +29,9 @@ pub struct Args {
     /// Test the optimised build instead of the one with debug assertions
     #[arg(long)]
     release: bool,
+    /// How long each target of the group `fuzz` runs
+    #[arg(long, value_name = "SECONDS", default_value_t = fuzz::SECONDS)]
+    seconds: u32,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode> {
@@ -40,6 +45,9 @@ pub fn tally(args: &Args) -> Result<Tally> {
     let metadata = workspace::members()?;
     if args.group.as_deref() == Some(matrix::GROUP) {
         return matrix::tally(args, &metadata.target_directory);
+    }
+    if args.group.as_deref() == Some(fuzz::GROUP) {
+        return fuzz::tally(args, &metadata.target_directory);
     }
     let group = group::find(args.group.as_deref(), &metadata)?;
     setup::ensure_core()?;

@@ -155,6 +155,9 @@ pub fn requests_hooked(ip_version: u8) -> bool {
 pub fn lose(place: Lost) {
     if let Some(count) = LOST.get_ptr_mut(place as u32) {
         add(count, 1);
+        #[cfg(all(feature = "log", target_arch = "bpf"))]
+        // SAFETY: this CPU's own word of a live map value.
+        super::tell::tell(place as u32, unsafe { *count });
     }
 }
 

@@ -12,6 +12,8 @@ mod read;
 mod skb;
 mod slot;
 mod state;
+#[cfg(all(feature = "log", target_arch = "bpf"))]
+mod tell;
 #[cfg(test)]
 mod tests;
 mod udp;

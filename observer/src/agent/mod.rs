@@ -243,6 +243,8 @@ impl Agent {
             .keep(&self.context.boot_id, self.pipeline.state())?;
         let ended: Vec<_> = done.remotes_ended.iter().map(decode::remote_key).collect();
         self.probe.forget_udp(&ended);
+        #[cfg(kernel_log)]
+        self.probe.print_messages();
         if self.print_tick_times {
             let tick_ns = clock::now().monotonic_ns.saturating_sub(now.monotonic_ns);
             let cpu_ns = clock::cpu_ns().saturating_sub(cpu_before_ns);

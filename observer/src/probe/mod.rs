@@ -15,6 +15,8 @@ pub mod detach;
 pub mod device;
 mod ethtool;
 mod load;
+#[cfg(kernel_log)]
+mod messages;
 mod netns;
 mod read;
 mod ring;
@@ -111,6 +113,8 @@ pub struct Probe {
     lost: PerCpuArray<MapData, u64>,
     events: Ring,
     programs: Vec<(String, u32)>,
+    #[cfg(kernel_log)]
+    messages: messages::Messages,
     _hooks: Vec<attach::Attachment>,
 }
 
@@ -181,8 +185,16 @@ impl Probe {
             )
             .context("map the ring of ended flows")?,
             programs,
+            #[cfg(kernel_log)]
+            messages: messages::Messages::open(&mut ebpf)?,
             _hooks: hooks,
         })
+    }
+
+    /// Prints to standard error what the programs told since the last call; debug builds alone.
+    #[cfg(kernel_log)]
+    pub fn print_messages(&mut self) {
+        self.messages.print();
     }
 }
 

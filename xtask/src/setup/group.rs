@@ -8,6 +8,8 @@ pub enum Group {
     Core,
     /// Whole chains: Prometheus, browsers, TLS clients, load
     E2e,
+    /// Fuzzing the parsers of foreign bytes
+    Fuzz,
     /// Guests with other kernels
     Matrix,
     /// Other traffic counters, to compare with
@@ -21,6 +23,8 @@ impl Group {
         match self {
             // `ip` and `tc` build the test networks, `ethtool` turns their offloads on and off.
             Self::Core => &["iproute2", "ethtool"],
+            // libFuzzer is C++, compiled with the targets.
+            Self::Fuzz => &["g++"],
             Self::Matrix => &[
                 "qemu-system-x86",
                 "busybox-static",

@@ -1,9 +1,10 @@
-//! What `--group` may name besides the kernel matrix: the rows of [`GROUPS`], and every test target of the package `observer-tests`. A target that
-//! is too slow for every run says `test = false` in `tests/Cargo.toml`: then only its name runs it.
+//! What `--group` may name besides the kernel matrix and the fuzz targets: the rows of [`GROUPS`], and every test target
+//! of the package `observer-tests`. A target that is too slow for every run says `test = false` in `tests/Cargo.toml`:
+//! then only its name runs it.
 
 use anyhow::{Result, bail};
 
-use super::matrix;
+use super::{fuzz, matrix};
 use crate::workspace::Metadata;
 
 const KERNEL_PACKAGE: &str = "observer-tests";
@@ -35,7 +36,7 @@ pub fn find(name: Option<&str>, metadata: &Metadata) -> Result<Group> {
         let known: Vec<&str> = GROUPS
             .iter()
             .map(|(n, _)| *n)
-            .chain([matrix::GROUP])
+            .chain([matrix::GROUP, fuzz::GROUP])
             .chain(targets)
             .collect();
         bail!("no test group `{name}`; there are `{}`", known.join("`, `"));
@@ -93,7 +94,7 @@ mod tests {
         let text = error.to_string();
         assert_eq!(
             text,
-            "no test group `observer_tests`; there are `unit`, `kernel`, `matrix`, `exactness`"
+            "no test group `observer_tests`; there are `unit`, `kernel`, `matrix`, `fuzz`, `exactness`"
         );
     }
 

@@ -4,7 +4,7 @@
 use core::ptr;
 
 pub use aya_ebpf::{
-    bindings::{__sk_buff, BPF_NOEXIST, bpf_sock, bpf_sock_addr, bpf_sock_ops},
+    bindings::{__sk_buff, BPF_NOEXIST, bpf_sock, bpf_sock_ops},
     btf_maps::{Array, HashMap, LpmTrie, PerCpuArray, Queue, RingBuf, SkStorage, lpm_trie::Key},
     helpers::generated::{
         bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,

@@ -126,6 +126,20 @@ fn a_packet_after_close_ends_the_flow_once_more() {
 }
 
 #[test]
+fn a_connection_that_was_reset_ends_again_when_the_process_lets_go() {
+    boot();
+    let client = connected();
+    client.receive(tcp(RST, 901, 0));
+    client.go(ESTABLISHED, CLOSE);
+    client.release();
+    let flags: Vec<_> = ends()
+        .iter()
+        .map(|(end, _)| end.flags() & (flag::RESET_IN | flag::RELEASED))
+        .collect();
+    assert_eq!(flags, [flag::RESET_IN, flag::RESET_IN | flag::RELEASED]);
+}
+
+#[test]
 fn a_listener_counts_handshakes_and_the_accepted_socket_the_rest() {
     boot();
     let listener = Endpoint::new(protocol::TCP);
