@@ -110,32 +110,11 @@ pub struct Way {
 ///
 /// Sending and receiving often happen on two CPUs, and a line that both write takes longer than all the counting. So what
 /// each writes for every packet has a line of its own, and what both read is written rarely. The kernel puts the value 8
-/// bytes behind the start of a line (`bpf_local_storage_data`): lines begin at the offsets 56, 120, 184 and 248.
+/// bytes behind the start of a line (`bpf_local_storage_data`), which it reads to find the value: lines begin at the
+/// offsets 56, 120 and 184, and the first is one that is read for every packet anyway.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
-    // Written by sending.
-    pub sent: Way,
-    /// Part of the sent wire bytes that TCP sent again. Bytes.
-    pub retransmitted_wire_bytes: u64,
-    /// cgroup v2 id of the socket.
-    pub cgroup_id: u64,
-    /// Highest TCP sequence number sent, exclusive.
-    pub seq_high: u32,
-    pub connect_us: u32,
-
-    // Written by receiving.
-    pub received: Way,
-    /// Sum of both `device_bytes` when the iterator last handed this flow over.
-    pub reported_bytes: u64,
-    /// `bytes_received` of the TCP socket when the flow was first seen.
-    pub received_base: u64,
-    /// First call or packet seen, CLOCK_MONOTONIC ns.
-    pub start_ns: u64,
-    pub first_byte_us: u32,
-    /// Inode number of the network namespace, filled by the iterator; 0 = not known.
-    pub netns_inode: u32,
-
     // Read for every packet, written rarely.
     /// Cookie of the socket's network namespace; 0 = the kernel could not say.
     pub netns_cookie: u64,
@@ -165,12 +144,20 @@ pub struct Flow {
     pub flags_ingress: u8,
     /// Bits 24..32 of [`Flow::flags`].
     pub flags_owner: u8,
-    /// `flags` when the iterator last handed this flow over.
-    pub reported_flags: u32,
-    /// Generation of the agent that it was handed to (word 0 of the control map).
+    /// Generation of the agent that the flow was last handed to (word 0 of the control map).
     pub reported_generation: u32,
-    /// 1 = the iterator has looked once more since it last handed this flow over, and found nothing new.
-    pub settled: u32,
+
+    // Written by sending.
+    pub sent: Way,
+    /// Part of the sent wire bytes that TCP sent again. Bytes.
+    pub retransmitted_wire_bytes: u64,
+    /// Socket cookie: unique on this host until reboot. 0 only where the kernel has none.
+    pub cookie: u64,
+    /// cgroup v2 id of the socket.
+    pub cgroup_id: u64,
+    /// Highest TCP sequence number sent, exclusive.
+    pub seq_high: u32,
+    pub connect_us: u32,
 
     // Written by payload that is sent, read by payload that is received.
     /// When the last outgoing payload segment left, CLOCK_MONOTONIC ns; 0 = none since the last answer.
@@ -179,13 +166,27 @@ pub struct Flow {
     // Written once or seldom, read by user space.
     /// Network byte order; IPv4 as ::ffff:a.b.c.d.
     pub local_address: [u8; 16],
-    /// Socket cookie: unique on this host until reboot. 0 only where the kernel has none.
-    pub cookie: u64,
     pub comm: [u8; 16],
     pub pid: u32,
     pub uid: u32,
     pub rtt_us: u32,
     pub min_rtt_us: u32,
+    /// `flags` when the iterator last handed this flow over.
+    pub reported_flags: u32,
+    /// 1 = the iterator has looked once more since it last handed this flow over, and found nothing new.
+    pub settled: u32,
+
+    // Written by receiving.
+    pub received: Way,
+    /// Sum of both `device_bytes` when the iterator last handed this flow over.
+    pub reported_bytes: u64,
+    /// `bytes_received` of the TCP socket when the flow was first seen.
+    pub received_base: u64,
+    /// First call or packet seen, CLOCK_MONOTONIC ns.
+    pub start_ns: u64,
+    pub first_byte_us: u32,
+    /// Inode number of the network namespace, filled by the iterator; 0 = not known.
+    pub netns_inode: u32,
 }
 
 impl Flow {
@@ -218,9 +219,9 @@ const _: () = assert!(size_of::<Flow>() <= 256);
 const _: () = assert!(size_of::<Flow>().is_multiple_of(8));
 /// The lines of the cache.
 const _: () = assert!(
-    offset_of!(Flow, received) == 56
-        && offset_of!(Flow, netns_cookie) == 120
-        && offset_of!(Flow, request_ns) == 184
+    offset_of!(Flow, sent) == 56
+        && offset_of!(Flow, request_ns) == 120
+        && offset_of!(Flow, received) == 184
 );
 /// The kernel half reads and writes addresses as two words.
 const _: () =
@@ -276,7 +277,7 @@ pub struct UdpFlow {
     pub ip_version: u8,
     /// The identity fields are filled in (1) or not yet (0).
     pub ready: u8,
-    pub _pad: [u8; 5],
+    pub _pad: [u8; 9],
 }
 
 const _: () = assert!(size_of::<UdpFlow>().is_multiple_of(8));

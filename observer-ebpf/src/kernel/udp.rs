@@ -34,7 +34,7 @@ static EMPTY: UdpFlow = UdpFlow {
     initiator: 0,
     ip_version: 0,
     ready: 0,
-    _pad: [0; 5],
+    _pad: [0; 9],
 };
 
 /// Whether the packet's remote is the one the storage counts.

@@ -66,10 +66,10 @@ wire_structs! {
     Counters { device_bytes, bundled_bytes, payload_bytes, packets, retransmitted_wire_bytes }
     Way { device_bytes, bundled_bytes, payload_bytes, packets }
     Flow {
-        sent, retransmitted_wire_bytes, cgroup_id, seq_high, connect_us, received, reported_bytes, received_base,
-        start_ns, first_byte_us, netns_inode, netns_cookie, remote_address, ifindex, slot, tag, local_port, remote_port,
-        protocol, ip_version, initiator, ready, flags_locked, flags_ingress, flags_owner, reported_flags,
-        reported_generation, settled, request_ns, local_address, cookie, comm, pid, uid, rtt_us, min_rtt_us,
+        netns_cookie, remote_address, ifindex, slot, tag, local_port, remote_port, protocol, ip_version, initiator,
+        ready, flags_locked, flags_ingress, flags_owner, reported_generation, sent, retransmitted_wire_bytes, cookie,
+        cgroup_id, seq_high, connect_us, request_ns, local_address, comm, pid, uid, rtt_us, min_rtt_us, reported_flags,
+        settled, received, reported_bytes, received_base, start_ns, first_byte_us, netns_inode,
     }
     UdpKey { cookie, local_address, remote_address, local_port, remote_port, _pad }
     UdpFlow {

@@ -86,6 +86,14 @@ fn main() -> ExitCode {
     }
 }
 
+fn awake(
+    bench: &Bench<'_>,
+    measure: impl FnOnce(&Bench<'_>) -> Result<Vec<Row>>,
+) -> Result<Vec<Row>> {
+    let _awake = Awake::start(&bench.agent_host)?;
+    measure(bench)
+}
+
 fn run(arguments: &Arguments) -> Result<()> {
     if let Some([index, count]) = arguments.hold.as_deref() {
         return holder::hold(*index, *count);
@@ -116,15 +124,9 @@ fn run(arguments: &Arguments) -> Result<()> {
         }
         eprintln!("bench: {part:?}");
         rows.extend(match part {
-            Part::Kernel => kernel_cost::measure(&bench)?,
-            Part::Throughput => {
-                let _awake = Awake::start(&bench.agent_host)?;
-                pair::throughput(&bench)?
-            }
-            Part::Latency => {
-                let _awake = Awake::start(&bench.agent_host)?;
-                pair::latency(&bench)?
-            }
+            Part::Kernel => awake(&bench, kernel_cost::measure)?,
+            Part::Throughput => awake(&bench, pair::throughput)?,
+            Part::Latency => awake(&bench, pair::latency)?,
             Part::Agent => agent_cost::measure(&bench)?,
         });
     }

@@ -14,7 +14,7 @@ use super::image::END;
 use crate::shell;
 
 /// Emulation is slow; a guest that is not done by then hangs.
-pub const TIMEOUT: Duration = Duration::from_mins(60);
+pub const TIMEOUT: Duration = Duration::from_hours(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {

@@ -91,10 +91,13 @@ fn init<'a>(tests: impl Iterator<Item = &'a str>, filters: &[String]) -> String 
         .map(|filter| format!("'{}'", filter.replace('\'', r"'\''")))
         .collect();
     let filters = quoted.join(" ");
-    let runs: String = tests
-        .map(|test| format!("{test} --test-threads=1 --nocapture {filters} 2>&1 || status=$?\n"))
-        .collect();
-    format!("{INIT}status=0\n{runs}echo \"{END}$status\"\npoweroff -f\n")
+    let mut script = format!("{INIT}status=0\n");
+    for test in tests {
+        script.extend([test, " --test-threads=1 --nocapture ", &filters]);
+        script.push_str(" 2>&1 || status=$?\n");
+    }
+    script.extend(["echo \"", END, "$status\"\npoweroff -f\n"]);
+    script
 }
 
 fn inside(root: &Path, folder: &Path, file: &Path) -> PathBuf {
