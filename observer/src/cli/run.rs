@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::{
     agent::{
@@ -59,13 +59,17 @@ pub struct Arguments {
     /// Attach programs that wipe callback flags before and after ours.
     #[arg(long, hide = true)]
     rivals: bool,
-    /// Let the kernel time its programs while the agent runs, and print each program's time as a JSON line to standard
-    /// error at the end.
-    #[arg(long, hide = true)]
-    print_run_times: bool,
-    /// Print each tick's time as a JSON line to standard error.
-    #[arg(long, hide = true)]
-    print_tick_times: bool,
+    /// What else to print to standard error, as JSON lines.
+    #[arg(long, value_name = "WHAT", hide = true)]
+    print: Vec<Print>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Print {
+    /// Let the kernel time its programs while the agent runs; each program's time at the end.
+    RunTimes,
+    /// Each tick's time.
+    TickTimes,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -88,8 +92,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         tick: arguments.tick,
         host: arguments.host,
         cluster: arguments.cluster,
-        print_run_times: arguments.print_run_times,
-        print_tick_times: arguments.print_tick_times,
+        print_run_times: arguments.print.contains(&Print::RunTimes),
+        print_tick_times: arguments.print.contains(&Print::TickTimes),
         probe: probe::Settings {
             cgroup: arguments.cgroup,
             pins: arguments.pin,

@@ -14,7 +14,7 @@ use crate::{
     Bench,
     holder::Held,
     load,
-    report::{Row, Target},
+    report::{Row, Target, median},
 };
 
 const CONNECTIONS: u32 = 20_000;
@@ -22,7 +22,7 @@ const IDLE_SOCKETS: usize = 10_000;
 const CHANGED_SOCKETS: usize = 100_000;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A line of `observer run --print-tick-times`.
+/// A line of `observer run --print tick-times`.
 #[derive(Deserialize)]
 struct Tick {
     tick_ns: u64,
@@ -87,7 +87,7 @@ fn ticks(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let mut sockets = Held::open(&bench.ends, CHANGED_SOCKETS)?;
     let mut rows = Vec::new();
     for (written, records) in [(false, "no records"), (true, "records to a file")] {
-        let arguments = ["--tick", "2", "--print-tick-times"];
+        let arguments = ["--tick", "2", "--print", "tick-times"];
         let agent = if written {
             bench.agent(&arguments)?
         } else {
@@ -115,6 +115,9 @@ fn ticks(bench: &Bench<'_>) -> Result<Vec<Row>> {
             });
             rows.push(row("from start to end", busiest.tick_ns));
         }
+        if !written {
+            rows.push(unchanged(&agent)?);
+        }
         rows.push(Row::alone(
             "agent",
             format!("resident memory, {CHANGED_SOCKETS} sockets, {records}"),
@@ -124,6 +127,20 @@ fn ticks(bench: &Bench<'_>) -> Result<Vec<Row>> {
         agent.stop()?;
     }
     Ok(rows)
+}
+
+/// What walking over all sockets takes where there is nothing to say of them.
+fn unchanged(agent: &Observed) -> Result<Row> {
+    let seen = ticks_of(agent)?.len();
+    std::thread::sleep(Duration::from_secs(7));
+    let quiet = ticks_of(agent)?.split_off(seen);
+    let times = quiet.iter().filter(|tick| tick.records == 0);
+    Ok(Row::alone(
+        "agent",
+        format!("tick of {CHANGED_SOCKETS} sockets, none changed, time of a core"),
+        "ms",
+        median(times.map(|tick| tick.cpu_ns as f64 / 1e6)),
+    ))
 }
 
 /// Waits until ticks after the first `seen` have found every socket; the longest of them. All were sent on within one

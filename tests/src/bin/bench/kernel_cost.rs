@@ -23,7 +23,7 @@ const PROGRAMS: [(&str, &str); 4] = [
     ("uplink0_ingress", "empty_ingress"),
 ];
 
-/// A line of `observer run --print-run-times`.
+/// A line of `observer run --print run-times`.
 #[derive(Deserialize)]
 struct RunTime {
     program: String,
@@ -52,7 +52,7 @@ pub fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
 
 /// Nanoseconds a run of each program that ran at all.
 fn run(bench: &Bench<'_>, load: Load) -> Result<BTreeMap<String, f64>> {
-    let agent = bench.agent(&["--tick", "1", "--benchmark", "--print-run-times"])?;
+    let agent = bench.agent(&["--tick", "1", "--benchmark", "--print", "run-times"])?;
     load.run(&bench.ends, TIME)?;
     let (_, said) = agent.stop()?;
     said.lines()
