@@ -12,6 +12,7 @@ use observer_core::{
         lookup::Lookup,
         record::{FlowRecord, RecordContext},
         time::Moment,
+        workload::Workload,
     },
     pipeline::{Pipeline, PipelineConfig, TickInput},
 };
@@ -158,6 +159,10 @@ impl Lookup for Tables {
 
     fn destination(&self, _: u32) -> Arc<Identity> {
         Arc::clone(&self.identity)
+    }
+
+    fn workload(&self, _flow: &FlowTotals) -> Arc<Workload> {
+        Arc::default()
     }
 
     fn device(&self, _: Option<u64>, _: Option<u32>, ifindex: u32) -> Option<Arc<str>> {

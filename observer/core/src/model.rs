@@ -8,6 +8,7 @@ pub mod lookup;
 pub mod names;
 pub mod record;
 pub mod time;
+pub mod workload;
 
 #[cfg(test)]
 pub mod sample;

@@ -261,6 +261,7 @@ impl Pipeline {
             device: ifindex
                 .and_then(|ifindex| lookup.device(flow.netns_cookie, flow.netns_inode, ifindex)),
             identity: lookup.identity(flow.remote.map(|remote| remote.address), flow.tag),
+            workload: lookup.workload(flow),
         }
     }
 

@@ -7,9 +7,10 @@ use observer_core::model::{
     counters::Counters,
     flow::{Comm, Endpoint, FlowFlags, FlowId, FlowKey, FlowTotals, Owner, Timing},
     identity::{Basis, Confidence, Identity, Word},
-    names::{Initiator, Outcome, Protocol, RecordKind},
+    names::{Initiator, Outcome, OwnerBasis, OwnerMissing, Protocol, RecordKind},
     record::{FIELDS, FieldKind, FlowRecord, RecordContext, SourcePlace},
     time::UnixUs,
+    workload::Workload,
 };
 use serde_json::Value;
 
@@ -34,6 +35,7 @@ fn full() -> FlowRecord {
         totals: totals(),
         device: Some("eth0".into()),
         identity: Arc::new(identity()),
+        workload: Arc::new(workload()),
     }
 }
 
@@ -111,6 +113,21 @@ fn identity() -> Identity {
     }
 }
 
+fn workload() -> Workload {
+    let word = |word: &str| Some(Word::from(word));
+    Workload {
+        executable: word("/usr/bin/curl"),
+        container_id: word(&"c0ffee42".repeat(8)),
+        systemd_unit: word("nginx.service"),
+        namespace: word("shop"),
+        kind: word("Deployment"),
+        name: word("cart"),
+        pod: word("cart-5d5f7b9c4-x2x7k"),
+        basis: Some(OwnerBasis::Caller),
+        missing: Some(OwnerMissing::Kernel),
+    }
+}
+
 /// The same record with nothing known that need not be.
 fn bare() -> FlowRecord {
     let full = full();
@@ -129,6 +146,7 @@ fn bare() -> FlowRecord {
         },
         device: None,
         identity: Arc::default(),
+        workload: Arc::default(),
         ..full
     }
 }

@@ -14,13 +14,14 @@ use observer_core::{
     attribute::{Tails, flow_id},
     model::{
         counters::Counters,
-        flow::{FlowKey, RemoteKey},
+        flow::{FlowKey, FlowTotals, RemoteKey},
         identity::Identity,
         kernel::{Losses, UplinkIndex},
         lookup::Lookup,
         names::{Direction, Protocol, RemainderReason},
         record::{FlowRecord, RecordContext},
         time::Moment,
+        workload::Workload,
     },
     pipeline::{Pipeline, PipelineConfig, PipelineState, TickInput},
 };
@@ -83,6 +84,10 @@ impl Lookup for Tables {
     }
 
     fn destination(&self, _: u32) -> Arc<Identity> {
+        Arc::default()
+    }
+
+    fn workload(&self, _flow: &FlowTotals) -> Arc<Workload> {
         Arc::default()
     }
 

@@ -5,7 +5,10 @@ use std::{cell::RefCell, collections::HashMap, net::IpAddr, sync::Arc};
 
 use observer_core::{
     identify::address::{AddressTable, TagSetId},
-    model::{identity::Identity, kernel::UplinkIndex, lookup::Lookup},
+    model::{
+        flow::FlowTotals, identity::Identity, kernel::UplinkIndex, lookup::Lookup,
+        workload::Workload,
+    },
 };
 
 use crate::probe::Uplink;
@@ -91,6 +94,10 @@ impl Lookup for Tables {
             identities.insert(tag, Arc::clone(&identity));
         }
         identity
+    }
+
+    fn workload(&self, _flow: &FlowTotals) -> Arc<Workload> {
+        Arc::default()
     }
 
     fn device(

@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{identity::Identity, kernel::UplinkIndex};
+use super::{flow::FlowTotals, identity::Identity, kernel::UplinkIndex, workload::Workload};
 
 /// Answers must not block: they are asked for once a record.
 pub trait Lookup {
@@ -12,6 +12,9 @@ pub trait Lookup {
 
     /// What is known of a tag set alone: the kernel's totals have no address.
     fn destination(&self, tag: u32) -> Arc<Identity>;
+
+    /// Whose bytes a flow carries.
+    fn workload(&self, flow: &FlowTotals) -> Arc<Workload>;
 
     /// Name of an interface; `None` where it is not one that the agent watches. Kernels before 6.15 know the namespace's
     /// cookie of new sockets only, and its inode number of those that the iterator has visited.

@@ -51,6 +51,28 @@ macro_rules! words {
 pub const UNKNOWN: &str = "unknown";
 
 words! {
+    /// How the process that owns a socket is known.
+    OwnerBasis {
+        /// It called connect or sendmsg.
+        Caller = "caller",
+        /// It was found holding the socket.
+        Holder = "holder",
+        /// It was the last to let the socket go.
+        LastHolder = "last_holder",
+    }
+}
+
+words! {
+    /// Why the process that owns a socket is not known.
+    OwnerMissing {
+        /// The kernel itself opened it.
+        Kernel = "kernel",
+        /// No process that held it was met while it was open: it was accepted or is older than the agent.
+        Unseen = "unseen",
+    }
+}
+
+words! {
     /// Seen from the local socket.
     Direction {
         Egress = "egress",

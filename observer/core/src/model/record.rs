@@ -10,12 +10,13 @@ use super::{
     identity::Identity,
     names::{Outcome, RecordKind},
     time::UnixUs,
+    workload::Workload,
 };
 
 pub use fields::FIELDS;
 
 /// Raised when a field is added, removed, or changes its meaning.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One flow in one interval. [`FlowRecord::write_json`] gives exactly the fields of [`FIELDS`], in their order.
 #[derive(Clone, Debug)]
@@ -36,6 +37,7 @@ pub struct FlowRecord {
     /// Name of the interface that the last packet passed, the sent one first.
     pub device: Option<Arc<str>>,
     pub identity: Arc<Identity>,
+    pub workload: Arc<Workload>,
 }
 
 /// What is the same in all records of one agent between two reloads of its files.

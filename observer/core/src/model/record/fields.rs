@@ -6,7 +6,7 @@ use observer_ebpf::abi::{EGRESS, INGRESS};
 use super::{Field, FieldKind, FlowRecord, SCHEMA_VERSION};
 use crate::model::{
     flow::{Endpoint, Owner},
-    names::{Initiator, Outcome, Protocol, RecordKind, UNKNOWN},
+    names::{Initiator, Outcome, OwnerBasis, OwnerMissing, Protocol, RecordKind, UNKNOWN},
 };
 
 /// A field that no stage of this version fills in.
@@ -117,17 +117,19 @@ fields! { |r|
         requests: Unsigned "requests" nullable, since 1, "Requests seen in this interval." => NOT_SEEN;
     }
     "who" {
-        pid: Unsigned "" nullable, since 1, "Process that made the call that started the flow, in the agent's pid namespace." => r.totals.owner.map(|owner| owner.pid);
-        comm: Text "" nullable, since 1, "That task's name; bytes that are not UTF-8 become U+FFFD." => r.totals.owner.as_ref().map(comm);
-        executable: Text "" nullable, since 1, "Path of its executable." => NOT_SEEN;
-        uid: Unsigned "" nullable, since 1, "User that made the call." => r.totals.owner.map(|owner| owner.uid);
+        pid: Unsigned "" nullable, since 1, "Process that owns the socket (`owner_basis` says how that is known), in the initial pid namespace." => r.totals.owner.map(|owner| owner.pid);
+        comm: Text "" nullable, since 1, "Name of the task that was met; bytes that are not UTF-8 become U+FFFD." => r.totals.owner.as_ref().map(comm);
+        executable: Text "" nullable, since 1, "Path of its executable, as its own mount namespace has it." => r.workload.executable;
+        uid: Unsigned "" nullable, since 1, "User of that process, in the initial user namespace." => r.totals.owner.map(|owner| owner.uid);
+        owner_basis: Text "" nullable, since 2, "How the process is known: it called connect or sendmsg (`caller`), it was found holding the socket (`holder`), it was the last to let it go (`last_holder`)." [OwnerBasis::WORDS] => r.workload.basis;
+        owner_missing: Text "" nullable, since 2, "Why the process is not known: the socket is the kernel's own (`kernel`), or no process that held it was met while it was open (`unseen`)." [OwnerMissing::WORDS] => r.workload.missing;
         cgroup_id: Unsigned "" nullable, since 1, "cgroup v2 id of the socket: it decides the workload." => r.totals.cgroup_id;
-        container_id: Text "" nullable, since 1, "Container of that cgroup." => NOT_SEEN;
-        systemd_unit: Text "" nullable, since 1, "systemd unit of that cgroup." => NOT_SEEN;
-        namespace: Text "" nullable, since 1, "Kubernetes namespace." => NOT_SEEN;
-        workload_kind: Text "" nullable, since 1, "Kind of the owning object." => NOT_SEEN;
-        workload: Text "" nullable, since 1, "Name of the owning object, else container, else unit, else executable." => NOT_SEEN;
-        pod: Text "" nullable, since 1, "Kubernetes pod." => NOT_SEEN;
+        container_id: Text "" nullable, since 1, "Container of that cgroup." => r.workload.container_id;
+        systemd_unit: Text "" nullable, since 1, "systemd unit of that cgroup." => r.workload.systemd_unit;
+        namespace: Text "" nullable, since 1, "Kubernetes namespace." => r.workload.namespace;
+        workload_kind: Text "" nullable, since 1, "Kubernetes kind of the owning object, else `container`, `unit` or `executable`." => r.workload.kind;
+        workload: Text "" nullable, since 1, "Name of the owning object, else container, else unit, else executable." => r.workload.name;
+        pod: Text "" nullable, since 1, "Kubernetes pod." => r.workload.pod;
         workload_labels: TextMap "" nullable, since 1, "Labels of the workload that the operator chose." => NOT_SEEN;
     }
     "source place" {
