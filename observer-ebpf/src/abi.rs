@@ -2,10 +2,13 @@
 //! padding, native byte order unless a field says otherwise; sizes and offsets are asserted at compile time, and
 //! [`VERSION`] is part of the pin path, so two builds that disagree never share a map.
 
+pub mod field;
+pub mod note;
+
 use core::mem::{offset_of, size_of};
 
 /// Raised by hand whenever a struct, a constant's meaning or a map's declaration in this crate changes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Index of the sent half of every `[_; 2]` counter.
 pub const EGRESS: usize = 0;
@@ -22,6 +25,10 @@ pub const UDP_FLOWS_MAX: u32 = 16_384;
 pub const EVENTS_BYTES: u32 = 4 << 20;
 /// Bytes of the ring that the storage iterator hands flows over in, while user space takes them out.
 pub const READS_BYTES: u32 = 4 << 20;
+/// Bytes of the ring that carries notes of processes and cgroups.
+pub const NOTES_BYTES: u32 = 512 << 10;
+/// Processes that the kernel half remembers to have told of; one that fell out is told of again.
+pub const PROCESSES_MAX: u32 = 8_192;
 /// Address prefixes that fit into the kernel's table.
 pub const PREFIXES_MAX: u32 = 262_144;
 
@@ -64,8 +71,14 @@ pub mod flag {
     pub const FIN_IN: u32 = 1 << 17;
     /// `cgroup/sock_release` ran: no process holds the socket any more.
     pub const RELEASED: u32 = 1 << 24;
-    /// pid, comm and uid were taken in the caller's context.
+    /// pid, comm and uid are known; of the caller of connect or sendmsg where neither bit below says otherwise.
     pub const OWNER: u32 = 1 << 25;
+    /// The kernel itself called connect or sendmsg, or let the socket go: it has no process.
+    pub const KERNEL_OWNED: u32 = 1 << 26;
+    /// pid, comm and uid are of a process that was found holding the socket.
+    pub const HOLDER: u32 = 1 << 27;
+    /// pid, comm and uid are of the process that was the last to let the socket go.
+    pub const LAST_HOLDER: u32 = 1 << 28;
 }
 
 /// Counters of one flow or one total, cumulative, never reset.
@@ -187,6 +200,9 @@ pub struct Flow {
     pub first_byte_us: u32,
     /// Inode number of the network namespace, filled by the iterator; 0 = not known.
     pub netns_inode: u32,
+    /// Which life of `pid` owns the socket, see [`note::Note::process`]; 0 = not known.
+    pub process: u32,
+    pub _pad: u32,
 }
 
 impl Flow {
@@ -272,12 +288,16 @@ pub struct UdpFlow {
     pub slot: [u16; 2],
     pub tag: u32,
     pub netns_inode: u32,
+    /// As in [`Flow`].
+    pub process: u32,
     /// See [`initiator`].
     pub initiator: u8,
     pub ip_version: u8,
     /// The identity fields are filled in (1) or not yet (0).
     pub ready: u8,
-    pub _pad: [u8; 9],
+    /// As in [`Flow`], when the entry was made.
+    pub flags_owner: u8,
+    pub _pad: [u8; 4],
 }
 
 const _: () = assert!(size_of::<UdpFlow>().is_multiple_of(8));
@@ -374,8 +394,10 @@ pub mod control {
     /// The same over IPv6. Older kernels (5.10 and 6.1; 6.18 not) leave it out: they ask whether the socket that sends, a
     /// listener, is the packet's, which belongs to the connection request.
     pub const REQUESTS_HOOKED_6: u32 = 2;
+    /// 1 = a flow began whose owner no call told: someone should look for a process that holds it.
+    pub const OWNERS_WANTED: u32 = 3;
     /// Number of words.
-    pub const WORDS: u32 = 3;
+    pub const WORDS: u32 = 4;
 }
 
 /// Why an event was written.
@@ -400,10 +422,12 @@ pub enum Lost {
     Slot = 4,
     /// A packet's headers could not be read; its bytes count, its payload is taken as 0.
     Headers = 5,
+    /// What is known of a process or a cgroup did not fit into the ring of notes.
+    NoteRing = 6,
 }
 
 /// Number of [`Lost`] variants.
-pub const LOSSES: u32 = 6;
+pub const LOSSES: u32 = 7;
 
 /// Key of the address table: a network in the IPv6 space (IPv4 under ::ffff:0:0/96), laid out as the kernel's
 /// `struct bpf_lpm_trie_key` wants it.

@@ -4,6 +4,7 @@ mod agent;
 mod cli;
 mod metrics;
 mod probe;
+mod workload;
 
 use std::process::ExitCode;
 

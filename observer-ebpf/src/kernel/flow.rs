@@ -8,7 +8,7 @@ use observer_ebpf::{
 };
 
 use super::{
-    maps::{EVENTS, lose, netns_by_packet, origin, tag},
+    maps::{EVENTS, lose, netns_by_packet, origin, tag, want_owner},
     peek,
     platform::{
         __sk_buff, bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_ktime_get_ns,
@@ -83,6 +83,9 @@ pub fn begin(
             }
         }
         flow.ready = 1;
+        if flow.flags() & (flag::OWNER | flag::KERNEL_OWNED) == 0 {
+            want_owner();
+        }
     }
     0
 }

@@ -3,15 +3,17 @@
 use core::ptr;
 
 use observer_ebpf::abi::{
-    Counters, EVENTS_BYTES, Flow, LOSSES, Lost, Origin, PREFIXES_MAX, READS_BYTES, SLOTS_MAX,
-    SlotKey, UDP_FLOWS_MAX, UPLINKS_MAX, UdpFlow, UdpKey, UplinkConfig, UplinkKey, UplinkTotals,
-    control,
+    Counters, EVENTS_BYTES, Flow, LOSSES, Lost, NOTES_BYTES, Origin, PREFIXES_MAX, PROCESSES_MAX,
+    READS_BYTES, SLOTS_MAX, SlotKey, UDP_FLOWS_MAX, UPLINKS_MAX, UdpFlow, UdpKey, UplinkConfig,
+    UplinkKey, UplinkTotals, control,
+    field::FIELDS_COUNT,
+    note::{Life, Note},
 };
 
 use super::{
     platform::{
-        Array, HashMap, Key, LpmTrie, PerCpuArray, Queue, RingBuf, SkStorage, atomic_add,
-        bpf_sk_storage_get, loaded,
+        Array, HashMap, Key, LpmTrie, LruHashMap, PerCpuArray, Queue, RingBuf, SkStorage,
+        atomic_add, bpf_sk_storage_get, loaded,
     },
     skb::Address,
 };
@@ -69,6 +71,14 @@ pub static EVENTS: RingBuf<Flow, { EVENTS_BYTES as usize }> = RingBuf::new();
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static READS: RingBuf<Flow, { READS_BYTES as usize }> = RingBuf::new();
 
+/// What is told of processes and cgroups.
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
+pub static NOTES: RingBuf<Note, { NOTES_BYTES as usize }> = RingBuf::new();
+
+/// Which life of each pid was told of. LRU: nothing has to add up, and who falls out is told of again.
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
+pub static PROCESSES: LruHashMap<u32, Life, { PROCESSES_MAX as usize }> = LruHashMap::new();
+
 /// Where a socket's address becomes a number, see `peek`.
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static ADDRESS: PerCpuArray<u64, 1> = PerCpuArray::new();
@@ -98,6 +108,10 @@ pub static SRTT_US_OFFSET: u32 = 0;
 /// Offset of the newest sample's value of `rtt_min` in `struct tcp_sock`.
 #[unsafe(no_mangle)]
 pub static RTT_MIN_US_OFFSET: u32 = 0;
+
+/// Offset + 1 of each [`Field`](observer_ebpf::abi::field::Field), from BTF; 0 = not known.
+#[unsafe(no_mangle)]
+pub static FIELD_OFFSETS: [u32; FIELDS_COUNT] = [0; FIELDS_COUNT];
 
 macro_rules! loader_constant {
     ($name:ident, $constant:ident, $type:ty) => {
@@ -150,6 +164,15 @@ pub fn requests_hooked(ip_version: u8) -> bool {
     CONTROL
         .get(requests_word(ip_version))
         .is_some_and(|word| *word != 0)
+}
+
+/// Says that a flow began whose owner is not known.
+#[inline(always)]
+pub fn want_owner() {
+    if let Some(word) = CONTROL.get_ptr_mut(control::OWNERS_WANTED) {
+        // SAFETY: a live map value; all programs write the same.
+        unsafe { *word = 1 };
+    }
 }
 
 pub fn lose(place: Lost) {

@@ -1,13 +1,16 @@
 //! The programs and what they share: maps, slots, the way a packet's bytes are read.
 
+mod cgroup;
 #[cfg(target_arch = "bpf")]
 mod company;
 mod count;
 mod flow;
+mod holder;
 mod maps;
 mod owner;
 mod peek;
 mod platform;
+mod process;
 mod read;
 mod skb;
 mod slot;

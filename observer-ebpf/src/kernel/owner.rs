@@ -2,20 +2,23 @@
 //!
 //! Hooks: `cgroup/sock_create` (4.10; storage 5.9), `cgroup/connect4|6`, `cgroup/sendmsg4|6` (4.17/4.18; storage 5.8),
 //! `cgroup/sock_release` (5.9). Context: the caller's task.
-//! Cannot see: accepted, inherited and older sockets' processes. Always allows the call.
+//! Cannot see: who accepted, inherited or already had a socket, until it is let go. Always allows the call.
 
 use observer_ebpf::{
-    abi::{Flow, flag, initiator},
+    abi::{Flow, field::Field, flag, initiator},
     packet::protocol,
 };
 
 use super::{
     flow,
     maps::{self, netns_by_packet},
+    peek,
     platform::{
         SockAddrContext, SockContext, bpf_get_current_comm, bpf_get_current_pid_tgid,
-        bpf_get_current_uid_gid, bpf_get_netns_cookie, bpf_ktime_get_ns, bpf_sock,
+        bpf_get_current_task, bpf_get_current_uid_gid, bpf_get_netns_cookie, bpf_ktime_get_ns,
+        bpf_sock,
     },
+    process,
 };
 
 const ALLOW: i32 = 1;
@@ -65,6 +68,9 @@ pub fn release(ctx: SockContext) -> i32 {
     }
     // SAFETY: `flow` is live storage; the owner's flags have no other writer once the socket is let go.
     unsafe {
+        if (*flow).flags() & (flag::OWNER | flag::KERNEL_OWNED) == 0 {
+            own(flow, flag::LAST_HOLDER);
+        }
         (*flow).flags_owner |= (flag::RELEASED >> 24) as u8;
         let flags = (*flow).flags();
         // An open connection still sends its FIN or RST, and that packet hands the flow over.
@@ -109,7 +115,7 @@ fn own_connect(ctx: &SockAddrContext) -> i32 {
         } else if (*flow).start_ns == 0 {
             (*flow).start_ns = bpf_ktime_get_ns();
         }
-        own(flow);
+        call(flow);
     }
     ALLOW
 }
@@ -119,24 +125,48 @@ fn own_sendmsg(ctx: &SockAddrContext) -> i32 {
     let flow = maps::flow(socket(ctx), true);
     // SAFETY: the pointer is checked and points to live storage.
     unsafe {
-        if !flow.is_null() && (*flow).flags() & flag::OWNER == 0 {
-            own(flow);
+        if !flow.is_null() && (*flow).flags() & (flag::OWNER | flag::KERNEL_OWNED) == 0 {
+            call(flow);
         }
     }
     ALLOW
 }
 
 #[inline(always)]
-unsafe fn own(flow: *mut Flow) {
-    // SAFETY: `flow` is live storage; the buffer is as long as said.
+unsafe fn call(flow: *mut Flow) {
+    // SAFETY: `flow` is live storage.
     unsafe {
-        (*flow).pid = (bpf_get_current_pid_tgid() >> 32) as u32;
-        (*flow).uid = bpf_get_current_uid_gid() as u32;
-        bpf_get_current_comm((&raw mut (*flow).comm).cast(), 16);
         // A datagram socket that was written to first may still have been there before the agent.
         if (*flow).ready == 0 {
             (*flow).initiator = initiator::LOCAL;
         }
-        (*flow).flags_owner |= (flag::OWNER >> 24) as u8;
+        own(flow, 0);
+    }
+}
+
+/// Writes who runs now; `how` is a flag that tells it from a caller, or 0.
+#[inline(always)]
+unsafe fn own(flow: *mut Flow, how: u32) {
+    // Where the fields are not known the helper is not called: a kernel may not have it for these programs.
+    let task = if peek::knows(Field::TaskFlags) {
+        // SAFETY: no argument.
+        unsafe { bpf_get_current_task() }
+    } else {
+        0
+    };
+    // SAFETY: `flow` is live storage; the buffer is as long as said.
+    unsafe {
+        if task != 0 && process::is_kernel(task) {
+            (*flow).flags_owner |= (flag::KERNEL_OWNED >> 24) as u8;
+            return;
+        }
+        let pid = (bpf_get_current_pid_tgid() >> 32) as u32;
+        (*flow).pid = pid;
+        (*flow).uid = bpf_get_current_uid_gid() as u32;
+        bpf_get_current_comm((&raw mut (*flow).comm).cast(), 16);
+        if task != 0 {
+            (*flow).process = process::process(task, pid);
+        }
+        (*flow).flags_owner |= ((flag::OWNER | how) >> 24) as u8;
     }
 }

@@ -3,9 +3,11 @@
 
 use core::ffi::c_void;
 
+use observer_ebpf::abi::field::Field;
+
 use super::{
-    maps::{ADDRESS, net_cookie_offset, sock_net_offset},
-    platform::bpf_probe_read_kernel,
+    maps::{ADDRESS, FIELD_OFFSETS, net_cookie_offset, sock_net_offset},
+    platform::{bpf_probe_read_kernel, loaded},
 };
 
 /// A field of a kernel's struct at `address`; an `offset` of 0 = not known.
@@ -25,6 +27,46 @@ pub fn field<T: Default>(address: u64, offset: u32) -> Option<T> {
         )
     };
     (failed == 0).then_some(value)
+}
+
+/// Whether the loader found `field` in BTF.
+#[inline(always)]
+pub fn knows(field: Field) -> bool {
+    // SAFETY: the static is initialised, aligned read-only data.
+    unsafe { loaded(&raw const FIELD_OFFSETS[field as usize]) != 0 }
+}
+
+/// Where `field` lies in the struct at `address`; call it only where it is known.
+#[inline(always)]
+pub fn place(address: u64, field: Field) -> u64 {
+    // SAFETY: as above.
+    let offset = unsafe { loaded(&raw const FIELD_OFFSETS[field as usize]) };
+    address.wrapping_add(u64::from(offset)).wrapping_sub(1)
+}
+
+/// What stands in `field` of the struct at `address`; `None` where the field is not known or cannot be read.
+#[inline(always)]
+pub fn read<T: Default>(address: u64, field: Field) -> Option<T> {
+    if !knows(field) {
+        return None;
+    }
+    let mut value = T::default();
+    let at = place(address, field);
+    // SAFETY: the helper checks the address that it reads; the buffer is as long as said.
+    let failed = unsafe {
+        bpf_probe_read_kernel(
+            (&raw mut value).cast(),
+            size_of::<T>() as u32,
+            at as *const c_void,
+        )
+    };
+    (failed == 0).then_some(value)
+}
+
+/// A pointer in `field`; `None` where it is null.
+#[inline(always)]
+pub fn pointer(address: u64, field: Field) -> Option<u64> {
+    read::<u64>(address, field).filter(|pointer| *pointer != 0)
 }
 
 /// Cookie of the namespace of a socket that is older than the agent; 0 where the kernel has given none yet or does not let

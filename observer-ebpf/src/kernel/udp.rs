@@ -1,7 +1,7 @@
 //! UDP sockets that talk to several remotes: the first is counted in the socket's storage, the others in a bounded hash.
 
 use observer_ebpf::{
-    abi::{Counters, Flow, Home, INGRESS, Lost, UdpFlow, UdpKey, initiator},
+    abi::{Counters, Flow, Home, INGRESS, Lost, UdpFlow, UdpKey, flag, initiator},
     packet::{Headers, Packet, size},
 };
 
@@ -31,10 +31,12 @@ static EMPTY: UdpFlow = UdpFlow {
     slot: [0; 2],
     tag: 0,
     netns_inode: 0,
+    process: 0,
     initiator: 0,
     ip_version: 0,
     ready: 0,
-    _pad: [0; 9],
+    flags_owner: 0,
+    _pad: [0; 4],
 };
 
 /// Whether the packet's remote is the one the storage counts.
@@ -174,6 +176,8 @@ unsafe fn fill(entry: *mut UdpFlow, flow: *mut Flow, tag: u32, ip_version: u8, e
         (*entry).comm = (*flow).comm;
         (*entry).pid = (*flow).pid;
         (*entry).uid = (*flow).uid;
+        (*entry).process = (*flow).process;
+        (*entry).flags_owner = (*flow).flags_owner & !((flag::RELEASED >> 24) as u8);
         (*entry).tag = tag;
         (*entry).ip_version = ip_version;
         (*entry).initiator = match ((*flow).initiator, egress) {

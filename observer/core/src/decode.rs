@@ -1,9 +1,11 @@
 //! From bytes of the kernel's maps and rings to model types. Every size is checked, nothing panics, and a value that
 //! no variant stands for is an error that names it. Knows no map and no earlier reading.
 
+mod note;
 mod totals;
 mod wire;
 
+pub use note::{Note, note};
 pub use totals::{flow, losses, remote_key, slot, udp_flow};
 
 /// Why bytes from the kernel were refused.
@@ -17,6 +19,8 @@ pub enum DecodeError {
         expected: usize,
         actual: usize,
     },
+    #[error("decode of `{what}`: the text is no path that ends where it should")]
+    Text { what: &'static str },
     #[error("decode of `{what}`: `{number}` stands for nothing in this build")]
     Number { what: &'static str, number: u64 },
 }

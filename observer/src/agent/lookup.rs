@@ -11,7 +11,7 @@ use observer_core::{
     },
 };
 
-use crate::probe::Uplink;
+use crate::{probe::Uplink, workload::Workloads};
 
 /// Identities kept ready, one a tag set; the table has a few thousand.
 const IDENTITIES_MAX: usize = 8_192;
@@ -20,6 +20,8 @@ pub struct Tables {
     addresses: AddressTable,
     identities: RefCell<HashMap<u32, Arc<Identity>>>,
     interfaces: Vec<Interface>,
+    /// What is known of processes and cgroups.
+    pub workloads: RefCell<Workloads>,
 }
 
 struct Interface {
@@ -31,7 +33,7 @@ struct Interface {
 }
 
 impl Tables {
-    pub fn new(addresses: AddressTable, uplinks: &[Uplink]) -> Self {
+    pub fn new(addresses: AddressTable, uplinks: &[Uplink], workloads: Workloads) -> Self {
         let interfaces = uplinks
             .iter()
             .map(|uplink| Interface {
@@ -46,6 +48,7 @@ impl Tables {
             addresses,
             identities: RefCell::default(),
             interfaces,
+            workloads: RefCell::new(workloads),
         }
     }
 
@@ -96,8 +99,8 @@ impl Lookup for Tables {
         identity
     }
 
-    fn workload(&self, _flow: &FlowTotals) -> Arc<Workload> {
-        Arc::default()
+    fn workload(&self, flow: &FlowTotals) -> Arc<Workload> {
+        self.workloads.borrow_mut().of(flow)
     }
 
     fn device(

@@ -5,6 +5,7 @@ mod clock;
 mod lookup;
 mod namespaces;
 mod output;
+mod owners;
 pub mod settings;
 
 use std::{fs, sync::Arc, time::Duration};
@@ -16,8 +17,8 @@ use observer_core::{
     identify::address::AddressTable,
     model::{
         flow::FlowTotals,
-        kernel::{ProgramRunTime, UplinkIndex},
-        names::Measure,
+        kernel::{Losses, ProgramRunTime, UplinkIndex},
+        names::{LossPlace, Measure},
         record::RecordContext,
         time::Moment,
     },
@@ -30,10 +31,13 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-use self::{lookup::Tables, namespaces::Namespaces, output::Output, settings::Settings};
+use self::{
+    lookup::Tables, namespaces::Namespaces, output::Output, owners::HolderWalks, settings::Settings,
+};
 use crate::{
     metrics::{self, BuildInfo, Shared},
     probe::{self, Prefix, Probe, device::Device},
+    workload::Workloads,
 };
 
 /// Runs until SIGTERM, SIGINT or the given duration, then drains and detaches.
@@ -107,6 +111,7 @@ struct Agent {
     context: Arc<RecordContext>,
     undecoded: u64,
     namespaces: Namespaces,
+    holder_walks: HolderWalks,
     print_tick_times: bool,
 }
 
@@ -127,7 +132,8 @@ impl Agent {
             ..settings.probe.clone()
         };
         let probe = Probe::start(&probe_settings, prefixes)?;
-        let tables = Tables::new(addresses, &probe.uplinks);
+        let workloads = Workloads::new(probe.root.path.clone());
+        let tables = Tables::new(addresses, &probe.uplinks, workloads);
         let namespaces = Namespaces::of(&probe.uplinks);
         let config = PipelineConfig::new(Arc::clone(&context), started);
         let pipeline = if probe.reused {
@@ -155,6 +161,7 @@ impl Agent {
             context,
             undecoded: 0,
             namespaces,
+            holder_walks: HolderWalks::default(),
             print_tick_times: settings.print_tick_times,
         })
     }
@@ -205,10 +212,12 @@ impl Agent {
                 Ok(slot) => slots.push(slot),
                 Err(_) => undecoded_slots += 1,
             })?;
+        self.holder_walks.look(&mut self.probe, now.monotonic_ns)?;
         // Ends are read after open flows: a flow that ends in between is then in one of them for sure.
         let mut flows = Vec::new();
         self.probe
             .read_flows(|value| keep(&mut flows, decode::flow(value)))?;
+        flows.iter().for_each(|flow| self.holder_walks.note(flow));
         let mut events = Vec::new();
         self.probe
             .look_at_events(usize::MAX, |value| keep(&mut events, decode::flow(value)));
@@ -216,8 +225,10 @@ impl Agent {
         let mut remotes = Vec::new();
         self.probe
             .read_udp(|key, value| keep(&mut remotes, decode::udp_flow(key, value)))?;
-        let losses = decode::losses(&self.probe.losses()?);
         self.undecoded += undecoded + undecoded_slots;
+        // Notes after the flows: who owns one of them was told of before.
+        self.learn(flows.iter().chain(&events).chain(&remotes));
+        let losses = self.losses()?;
 
         let input = TickInput {
             flows,
@@ -243,6 +254,8 @@ impl Agent {
             .keep(&self.context.boot_id, self.pipeline.state())?;
         let ended: Vec<_> = done.remotes_ended.iter().map(decode::remote_key).collect();
         self.probe.forget_udp(&ended);
+        let forgotten = self.tables.workloads.get_mut().end_tick();
+        self.probe.forget_processes(&forgotten);
         #[cfg(kernel_log)]
         self.probe.print_messages();
         if self.print_tick_times {
@@ -251,6 +264,24 @@ impl Agent {
             eprintln!("{{\"tick_ns\":{tick_ns},\"cpu_ns\":{cpu_ns},\"records\":{records}}}");
         }
         Ok(done.snapshot)
+    }
+
+    /// Takes in what was told of processes and cgroups, those of `flows` included.
+    fn learn<'a>(&mut self, flows: impl Iterator<Item = &'a FlowTotals>) {
+        let (undecoded, workloads) = (&mut self.undecoded, self.tables.workloads.get_mut());
+        self.probe.read_notes(|record| match decode::note(record) {
+            Ok(note) => workloads.learn(note),
+            Err(_) => *undecoded += 1,
+        });
+        workloads.prepare(flows);
+    }
+
+    /// What was lost in the kernel and here; the pipeline adds its own.
+    fn losses(&self) -> Result<Losses> {
+        let mut losses = decode::losses(&self.probe.losses()?);
+        losses.extend(self.tables.workloads.borrow().losses());
+        losses.insert(LossPlace::HolderWalk, self.holder_walks.put_off());
+        Ok(losses)
     }
 
     /// One JSON line a program, for the benchmark.
@@ -274,6 +305,7 @@ impl Agent {
                 }
                 Err(_) => *undecoded += 1,
             });
+        self.learn(events.iter());
         let mut written = Ok(());
         let output = &mut self.output;
         self.pipeline.events(events, now, &self.tables, |record| {

@@ -1,31 +1,100 @@
-//! Finds where a field lies in a kernel struct, from the kernel's own BTF: rustc emits no CO-RE relocations, so the
-//! loader hands such offsets to the programs as constants. Reads bytes, knows no map.
+//! Finds where fields lie in kernel structs, from the kernel's own BTF: rustc emits no CO-RE relocations, so the loader
+//! hands such offsets to the programs as constants. Reads bytes, knows no map.
 //! Format: Linux, Documentation/bpf/btf.rst.
 
-const MAGIC: u16 = 0xeb9f;
+use std::collections::HashMap;
 
-/// Byte offset of `member` in `struct name`; `None` where the BTF has no such thing or cannot be read.
-pub fn member_offset(btf: &[u8], name: &str, member: &str) -> Option<u32> {
-    let sections = Sections::of(btf)?;
-    let mut at = 0;
-    while at < sections.types.len() {
-        let head = words::<3>(sections.types, at)?;
-        let (kind, count) = (head[1] >> 24 & 0x1f, (head[1] & 0xffff) as usize);
-        at += 12;
-        if kind == STRUCT && sections.string(head[0])? == name.as_bytes() {
-            let whole = head[1] >> 31 == 0;
-            return (0..count).find_map(|index| {
-                let [name, _, offset] = words::<3>(sections.types, at + index * 12)?;
-                let bits = if whole { offset } else { offset & 0x00ff_ffff };
-                (sections.string(name)? == member.as_bytes()).then_some(bits / 8)
-            });
-        }
-        at += trailing_bytes(kind, count)?;
-    }
-    None
+const MAGIC: u16 = 0xeb9f;
+const STRUCT: u32 = 4;
+const UNION: u32 = 5;
+/// Anonymous structs inside one another that are looked into.
+const NESTING_MAX: u32 = 8;
+
+/// Byte offset of each (struct, member); `None` where the BTF has no such thing or cannot be read. A member of an anonymous
+/// struct or union is found as if it were the outer one's.
+pub fn member_offsets(btf: &[u8], wanted: &[(&str, &str)]) -> Vec<Option<u32>> {
+    let Some(types) = Types::of(btf) else {
+        return vec![None; wanted.len()];
+    };
+    let structs = types.structs(wanted);
+    wanted
+        .iter()
+        .map(|(name, member)| types.offset(*structs.get(name)?, member, 0))
+        .collect()
 }
 
-const STRUCT: u32 = 4;
+/// Every type of a BTF, by number.
+struct Types<'a> {
+    sections: Sections<'a>,
+    /// Where each begins; type 0 is void.
+    starts: Vec<usize>,
+}
+
+impl<'a> Types<'a> {
+    fn of(btf: &'a [u8]) -> Option<Self> {
+        let sections = Sections::of(btf)?;
+        let mut starts = vec![usize::MAX];
+        let mut at = 0;
+        while at < sections.types.len() {
+            let [_, info, _] = words::<3>(sections.types, at)?;
+            starts.push(at);
+            at += 12 + trailing_bytes(kind(info), count(info))?;
+        }
+        Some(Self { sections, starts })
+    }
+
+    /// Number of the first struct of each wanted name.
+    fn structs<'b>(&self, wanted: &[(&'b str, &str)]) -> HashMap<&'b str, usize> {
+        let names: HashMap<&[u8], &'b str> = wanted
+            .iter()
+            .map(|(name, _)| (name.as_bytes(), *name))
+            .collect();
+        let mut found = HashMap::new();
+        for (number, at) in self.starts.iter().enumerate().skip(1) {
+            let Some([name, info, _]) = words::<3>(self.sections.types, *at) else {
+                continue;
+            };
+            if kind(info) != STRUCT || count(info) == 0 {
+                continue;
+            }
+            if let Some(name) = self.sections.string(name).and_then(|name| names.get(name)) {
+                found.entry(*name).or_insert(number);
+            }
+        }
+        found
+    }
+
+    fn offset(&self, number: usize, wanted: &str, depth: u32) -> Option<u32> {
+        let at = *self.starts.get(number)?;
+        let [_, info, _] = words::<3>(self.sections.types, at)?;
+        if !matches!(kind(info), STRUCT | UNION) || depth > NESTING_MAX {
+            return None;
+        }
+        (0..count(info)).find_map(|index| {
+            let [name, kind, offset] = words::<3>(self.sections.types, at + 12 + index * 12)?;
+            // With bit fields the upper byte is a width.
+            let bits = if info >> 31 == 0 {
+                offset
+            } else {
+                offset & 0x00ff_ffff
+            };
+            let name = self.sections.string(name)?;
+            if name == wanted.as_bytes() {
+                return Some(bits / 8);
+            }
+            let inner = name.is_empty().then_some(kind as usize)?;
+            Some(bits / 8 + self.offset(inner, wanted, depth + 1)?)
+        })
+    }
+}
+
+const fn kind(info: u32) -> u32 {
+    info >> 24 & 0x1f
+}
+
+const fn count(info: u32) -> usize {
+    (info & 0xffff) as usize
+}
 
 /// Bytes behind a type's three words.
 fn trailing_bytes(kind: u32, count: usize) -> Option<usize> {
@@ -86,10 +155,33 @@ fn words<const N: usize>(bytes: &[u8], at: usize) -> Option<[u32; N]> {
 mod tests {
     use super::*;
 
-    /// `struct ab { int x; int y; }` behind an integer type.
+    /// `int`, an anonymous `union { int z; }`, and `struct ab { int x; union { int z; }; int y; }`.
     fn sample() -> Vec<u8> {
-        let types: Vec<u32> = vec![1, 1 << 24, 4, 32, 5, (4 << 24) | 2, 8, 8, 1, 0, 10, 1, 32];
-        let strings = b"\0int\0ab\0x\0y\0";
+        let types: Vec<u32> = vec![
+            1,
+            1 << 24,
+            4,
+            32, // 1: int
+            0,
+            (5 << 24) | 1,
+            4,
+            12,
+            1,
+            0, // 2: union
+            5,
+            (4 << 24) | 3,
+            12,
+            8,
+            1,
+            0,
+            0,
+            2,
+            32,
+            10,
+            1,
+            64, // 3: struct
+        ];
+        let strings = b"\0int\0ab\0x\0y\0z\0";
         let mut btf = Vec::new();
         btf.extend(MAGIC.to_ne_bytes());
         btf.extend([1, 0]);
@@ -109,24 +201,24 @@ mod tests {
 
     #[test]
     fn members_are_found_by_name() {
-        let btf = sample();
         let cases = [
             ("ab", "x", Some(0)),
-            ("ab", "y", Some(4)),
-            ("ab", "z", None),
+            ("ab", "z", Some(4)),
+            ("ab", "y", Some(8)),
+            ("ab", "w", None),
             ("int", "x", None),
         ];
-        for (name, member, offset) in cases {
-            assert_eq!(member_offset(&btf, name, member), offset, "{name}.{member}");
-        }
+        let wanted = cases.map(|(name, member, _)| (name, member));
+        let expected = cases.map(|(_, _, offset)| offset);
+        assert_eq!(member_offsets(&sample(), &wanted), expected);
     }
 
     #[test]
     fn cut_btf_is_no_panic() {
         let btf = sample();
         for length in 0..btf.len() {
-            let _ = member_offset(&btf[..length], "ab", "y");
+            let _ = member_offsets(&btf[..length], &[("ab", "y"), ("ab", "z")]);
         }
-        assert_eq!(member_offset(b"not btf at all", "ab", "x"), None);
+        assert_eq!(member_offsets(b"not btf at all", &[("ab", "x")]), [None]);
     }
 }

@@ -28,7 +28,7 @@ struct Part {
     costs: &'static [&'static str],
 }
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 12] = [
     Part {
         name: "count sent packets",
         program: "count_egress",
@@ -80,6 +80,20 @@ const PARTS: [Part; 10] = [
         program: "own_sendmsg6",
         required: false,
         costs: &["pid", "comm", "uid (UDP)"],
+    },
+    Part {
+        name: "owner of accepted and older sockets",
+        program: "find_holders",
+        required: false,
+        costs: &[
+            "pid, comm, uid, executable (accepted, inherited and older sockets, while they are open)",
+        ],
+    },
+    Part {
+        name: "names of short-lived cgroups",
+        program: "note_cgroup",
+        required: false,
+        costs: &["container_id, systemd_unit (cgroups gone within a tick)"],
     },
     Part {
         name: "end of sockets",

@@ -6,17 +6,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::MapInfo,
     programs::{Iter, Program, ProgramError},
 };
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
-use observer_ebpf::abi;
+use observer_ebpf::abi::{
+    self,
+    field::{FIELDS, Field},
+};
 use sha2::{Digest as _, Sha256};
 
-use super::{Limits, btf::member_offset, sys};
+use super::{Limits, btf::member_offsets, sys};
 
 /// The kernel half, built from the source in this repository.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
@@ -77,7 +80,8 @@ pub fn pin_directory(base: &Path) -> PathBuf {
 /// Where a map or one of the two counting programs cannot be loaded, or a pinned map has another shape.
 pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
     let reused = pins.map(prepare_pins).transpose()?.unwrap_or(false);
-    let mut ebpf = load_object(pins, limits, &Constants::of_this_kernel())?;
+    let constants = Constants::of_this_kernel();
+    let mut ebpf = load_object(pins, limits, &constants)?;
     if let Some(directory) = pins {
         check_shapes(directory)?;
     }
@@ -91,7 +95,12 @@ pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
         {
             continue;
         }
-        let Err(error) = load_program(&mut ebpf, &name, btf.as_ref()) else {
+        let loaded = if name == "find_holders" && !constants.socket_is_as_expected() {
+            Err(anyhow!("`struct socket` of this kernel is not known"))
+        } else {
+            load_program(&mut ebpf, &name, btf.as_ref())
+        };
+        let Err(error) = loaded else {
             continue;
         };
         if REQUIRED.contains(&name.as_str()) {
@@ -115,12 +124,37 @@ struct Constants {
     bytes_received: u32,
     srtt_us: u32,
     rtt_min_us: u32,
+    /// Offset + 1 of each of [`FIELDS`].
+    fields: Vec<u32>,
+}
+
+impl Constants {
+    /// Whether the holders' iterator finds a socket's `sk` where it looks for it.
+    fn socket_is_as_expected(&self) -> bool {
+        const SK: u32 = 24;
+        self.fields.get(Field::SocketSk as usize) == Some(&(SK + 1))
+    }
 }
 
 impl Constants {
     fn of_this_kernel() -> Self {
         let vmlinux = fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default();
-        let offset = |name, member| member_offset(&vmlinux, name, member);
+        let wanted = [
+            ("sock_common", "skc_net"),
+            ("net", "ns"),
+            ("ns_common", "inum"),
+            ("net", "net_cookie"),
+            ("tcp_sock", "bytes_received"),
+            ("tcp_sock", "srtt_us"),
+            ("tcp_sock", "rtt_min"),
+        ];
+        let all: Vec<_> = wanted.iter().chain(FIELDS).copied().collect();
+        let offsets = member_offsets(&vmlinux, &all);
+        let (own, fields) = offsets.split_at(wanted.len());
+        let offset = |name, member| {
+            let position = wanted.iter().position(|pair| *pair == (name, member))?;
+            own[position]
+        };
         let (sock_net, net_inum) = match (
             offset("sock_common", "skc_net"),
             offset("net", "ns"),
@@ -143,6 +177,10 @@ impl Constants {
             srtt_us: offset("tcp_sock", "srtt_us").unwrap_or(0),
             // `struct minmax` begins with its newest sample, a time and a value (include/linux/win_minmax.h).
             rtt_min_us: offset("tcp_sock", "rtt_min").map_or(0, |minmax| minmax + 4),
+            fields: fields
+                .iter()
+                .map(|offset| offset.map_or(0, |offset| offset + 1))
+                .collect(),
         }
     }
 }
@@ -157,6 +195,7 @@ fn load_object(pins: Option<&Path>, limits: &Limits, constants: &Constants) -> R
         .override_global("BYTES_RECEIVED_OFFSET", &constants.bytes_received, true)
         .override_global("SRTT_US_OFFSET", &constants.srtt_us, true)
         .override_global("RTT_MIN_US_OFFSET", &constants.rtt_min_us, true)
+        .override_global("FIELD_OFFSETS", constants.fields.as_slice(), true)
         .map_max_entries("UDP_FLOWS", limits.udp_flows)
         .map_max_entries("EVENTS", limits.events_bytes)
         .map_max_entries("READS", limits.reads_bytes);
@@ -180,7 +219,8 @@ fn load_program(ebpf: &mut Ebpf, name: &str, btf: Option<&Btf>) -> Result<()> {
         Program::CgroupSockAddr(program) => program.load(),
         Program::SockOps(program) => program.load(),
         Program::SchedClassifier(program) => program.load(),
-        Program::Iter(program) => return load_iterator(program, btf),
+        Program::Iter(program) => return load_iterator(program, name, btf),
+        Program::BtfTracePoint(program) => program.load("cgroup_mkdir", kernel_btf(btf)?),
         _ => bail!("program `{name}` is of a kind this loader does not know"),
     };
     match loaded {
@@ -189,9 +229,17 @@ fn load_program(ebpf: &mut Ebpf, name: &str, btf: Option<&Btf>) -> Result<()> {
     }
 }
 
-fn load_iterator(program: &mut Iter, btf: Option<&Btf>) -> Result<()> {
-    let btf = btf.context("the kernel has no BTF (`/sys/kernel/btf/vmlinux`)")?;
-    Ok(program.load("bpf_sk_storage_map", btf)?)
+fn load_iterator(program: &mut Iter, name: &str, btf: Option<&Btf>) -> Result<()> {
+    let over = if name == "find_holders" {
+        "task_file"
+    } else {
+        "bpf_sk_storage_map"
+    };
+    Ok(program.load(over, kernel_btf(btf)?)?)
+}
+
+fn kernel_btf(btf: Option<&Btf>) -> Result<&Btf> {
+    btf.context("the kernel has no BTF (`/sys/kernel/btf/vmlinux`)")
 }
 
 /// Whether `name` is an entry point of another uplink than the first: those are loaded when they are attached, and the

@@ -18,6 +18,7 @@ mod load;
 #[cfg(kernel_log)]
 mod messages;
 mod netns;
+mod notes;
 mod read;
 mod ring;
 mod sys;
@@ -112,6 +113,8 @@ pub struct Probe {
     uplink_totals: PerCpuArray<MapData, [u8; UPLINK_TOTALS]>,
     lost: PerCpuArray<MapData, u64>,
     events: Ring,
+    notes: notes::Notes,
+    control: Array<MapData, u32>,
     programs: Vec<(String, u32)>,
     #[cfg(kernel_log)]
     messages: messages::Messages,
@@ -156,6 +159,7 @@ impl Probe {
         if !reused {
             fill_free_slots(&mut ebpf)?;
         }
+        let notes = notes::Notes::open(&mut ebpf, &refused)?;
         let flows = if refused.iter().any(|(name, _)| name == "read_flows") {
             None
         } else {
@@ -184,6 +188,8 @@ impl Probe {
                 settings.limits.events_bytes,
             )
             .context("map the ring of ended flows")?,
+            notes,
+            control,
             programs,
             #[cfg(kernel_log)]
             messages: messages::Messages::open(&mut ebpf)?,

@@ -279,26 +279,25 @@ fn summed<const WORDS: usize, const BYTES: usize>(
 }
 
 impl Probe {
-    /// Calls `wake`, on a thread of its own, whenever the ring of ended flows is a quarter full.
+    /// Calls `wake`, on a thread of its own, whenever the ring of ended flows or that of notes is a quarter full.
     ///
     /// # Errors
-    /// Where the ring cannot be watched.
+    /// Where the rings cannot be watched.
     pub fn on_filling_events(&self, wake: impl Fn() + Send + 'static) -> Result<()> {
-        let ring = self
-            .events
-            .descriptor()
-            .context("watch the ring of ended flows")?;
-        let epoll =
-            Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("watch the ring of ended flows")?;
-        // Edge-triggered: only what the programs call a wake-up counts, not every record.
-        let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0);
-        epoll
-            .add(&ring, event)
-            .context("watch the ring of ended flows")?;
+        let rings = [self.events.descriptor(), self.notes.descriptor()]
+            .into_iter()
+            .collect::<io::Result<Vec<_>>>()
+            .context("watch the rings")?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("watch the rings")?;
+        for ring in &rings {
+            // Edge-triggered: only what the programs call a wake-up counts, not every record.
+            let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, 0);
+            epoll.add(ring, event).context("watch the rings")?;
+        }
         thread::Builder::new()
             .name("events".to_owned())
             .spawn(move || {
-                let _ring = ring;
+                let _rings = rings;
                 let mut ready = [EpollEvent::empty()];
                 loop {
                     match epoll.wait(&mut ready, EpollTimeout::NONE) {
@@ -308,7 +307,7 @@ impl Probe {
                     }
                 }
             })
-            .context("start the thread that watches the ring of ended flows")?;
+            .context("start the thread that watches the rings")?;
         Ok(())
     }
 }

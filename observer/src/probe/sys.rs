@@ -117,6 +117,19 @@ pub fn link_map_iterator(program: BorrowedFd<'_>, map: BorrowedFd<'_>) -> io::Re
     owned(bpf(BPF_LINK_CREATE, &attributes)?)
 }
 
+/// A link of an iterator program that needs no map (`BPF_LINK_CREATE`, 5.8).
+///
+/// # Errors
+/// The kernel's own, e.g. `EINVAL` where it has no such iterator.
+pub fn link_iterator(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut attributes = Vec::with_capacity(16);
+    attributes.extend(program.as_raw_fd().to_ne_bytes());
+    attributes.extend(0u32.to_ne_bytes());
+    attributes.extend(BPF_TRACE_ITER.to_ne_bytes());
+    attributes.extend(0u32.to_ne_bytes());
+    owned(bpf(BPF_LINK_CREATE, &attributes)?)
+}
+
 /// A file whose reading runs the iterator once (`BPF_ITER_CREATE`, 5.8).
 ///
 /// # Errors

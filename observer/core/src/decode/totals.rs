@@ -11,7 +11,7 @@ use super::{DecodeError, wire::whole};
 use crate::model::{
     flow::{Comm, Endpoint, FlowFlags, FlowKey, FlowTotals, Owner, RemoteKey, Timing},
     kernel::{Losses, SlotTotals, UplinkIndex, home_from_number},
-    names::{Initiator, LossPlace, Protocol},
+    names::{Initiator, LossPlace, OwnerBasis, OwnerMissing, Protocol},
 };
 
 /// One value of the socket storage, or the snapshot of one in an end-of-flow event.
@@ -26,6 +26,8 @@ pub fn flow(value: &[u8]) -> Result<FlowTotals, DecodeError> {
         pid: flow.pid,
         uid: flow.uid,
         comm: Comm(flow.comm),
+        process: flow.process,
+        basis: owner_basis(flags),
     };
     Ok(FlowTotals {
         key: FlowKey::Socket(flow.cookie),
@@ -40,7 +42,7 @@ pub fn flow(value: &[u8]) -> Result<FlowTotals, DecodeError> {
         netns_cookie: known(flow.netns_cookie),
         netns_inode: known(flow.netns_inode),
         cgroup_id: known(flow.cgroup_id),
-        owner: (flags & flag::OWNER != 0).then_some(owner),
+        owner: owner_or_reason(flags, owner),
         ifindex: flow.ifindex,
         tag: flow.tag,
         timing: Timing {
@@ -61,10 +63,13 @@ pub fn udp_flow(key: &[u8], value: &[u8]) -> Result<FlowTotals, DecodeError> {
     let flow: abi::UdpFlow = whole("udp_flow", value)?;
     let local = endpoint(key.local_address, key.local_port);
     let remote = endpoint(key.remote_address, key.remote_port);
+    let owner_flags = u32::from(flow.flags_owner) << 24;
     let owner = Owner {
         pid: flow.pid,
         uid: flow.uid,
         comm: Comm(flow.comm),
+        process: flow.process,
+        basis: owner_basis(owner_flags),
     };
     Ok(FlowTotals {
         key: FlowKey::Remote(RemoteKey {
@@ -83,7 +88,7 @@ pub fn udp_flow(key: &[u8], value: &[u8]) -> Result<FlowTotals, DecodeError> {
         netns_cookie: known(flow.netns_cookie),
         netns_inode: known(flow.netns_inode),
         cgroup_id: known(flow.cgroup_id),
-        owner: (flow.pid != 0).then_some(owner),
+        owner: owner_or_reason(owner_flags, owner),
         ifindex: flow.ifindex,
         tag: flow.tag,
         timing: Timing::default(),
@@ -140,11 +145,32 @@ pub fn losses(counts: &[u64; abi::LOSSES as usize]) -> Losses {
         (abi::Lost::UdpTable, LossPlace::UdpTable),
         (abi::Lost::Slot, LossPlace::Slot),
         (abi::Lost::Headers, LossPlace::Headers),
+        (abi::Lost::NoteRing, LossPlace::NoteRing),
     ];
     PLACES
         .into_iter()
         .filter_map(|(lost, place)| counts.get(lost as usize).map(|count| (place, *count)))
         .collect()
+}
+
+const fn owner_basis(flags: u32) -> OwnerBasis {
+    if flags & flag::HOLDER != 0 {
+        OwnerBasis::Holder
+    } else if flags & flag::LAST_HOLDER != 0 {
+        OwnerBasis::LastHolder
+    } else {
+        OwnerBasis::Caller
+    }
+}
+
+const fn owner_or_reason(flags: u32, owner: Owner) -> Result<Owner, OwnerMissing> {
+    if flags & flag::OWNER != 0 {
+        Ok(owner)
+    } else if flags & flag::KERNEL_OWNED != 0 {
+        Err(OwnerMissing::Kernel)
+    } else {
+        Err(OwnerMissing::Unseen)
+    }
 }
 
 fn endpoint(address: [u8; 16], port: u16) -> Endpoint {
@@ -240,11 +266,39 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_says_how_it_is_known() {
+        use flag::{HOLDER, KERNEL_OWNED, LAST_HOLDER, OWNER, RELEASED};
+        let cases = [
+            (OWNER, Ok(OwnerBasis::Caller)),
+            (OWNER | HOLDER, Ok(OwnerBasis::Holder)),
+            (OWNER | LAST_HOLDER | RELEASED, Ok(OwnerBasis::LastHolder)),
+            (KERNEL_OWNED, Err(OwnerMissing::Kernel)),
+            (RELEASED, Err(OwnerMissing::Unseen)),
+        ];
+        for (flags, expected) in cases {
+            let socket = flow(&bytes_of!(Flow {
+                protocol: [6],
+                flags_owner: [(flags >> 24) as u8],
+            }));
+            let remote = udp_flow(
+                &bytes_of!(UdpKey { _pad: [0] }),
+                &bytes_of!(UdpFlow {
+                    flags_owner: [(flags >> 24) as u8],
+                }),
+            );
+            for found in [socket, remote] {
+                let basis = found.unwrap().owner.map(|owner| owner.basis);
+                assert_eq!(basis, expected, "{flags:#x}");
+            }
+        }
+    }
+
+    #[test]
     fn what_the_kernel_has_not_filled_in_is_none() {
         let totals = flow(&bytes_of!(Flow { protocol: [6] })).unwrap();
         assert_eq!(
             (totals.local, totals.remote, totals.owner),
-            (None, None, None)
+            (None, None, Err(OwnerMissing::Unseen))
         );
         assert_eq!(
             (totals.ip_version, totals.initiator),
@@ -329,7 +383,7 @@ mod tests {
 
     #[test]
     fn every_loss_has_a_place() {
-        let losses = losses(&[1, 2, 3, 4, 5, 6]);
+        let losses = losses(&[1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(losses.len(), abi::LOSSES as usize);
         assert_eq!(losses.get(&LossPlace::Headers), Some(&6));
     }

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     counters::Counters,
-    names::{Initiator, Outcome, Protocol},
+    names::{Initiator, Outcome, OwnerBasis, OwnerMissing, Protocol},
 };
 
 /// Everything known of one flow at one reading; the counters are totals since the flow's start.
@@ -32,8 +32,8 @@ pub struct FlowTotals {
     pub netns_cookie: Option<u64>,
     pub netns_inode: Option<u32>,
     pub cgroup_id: Option<u64>,
-    /// `None` where no call of the owner was seen.
-    pub owner: Option<Owner>,
+    /// Who owns the socket, or why that is not known.
+    pub owner: Result<Owner, OwnerMissing>,
     /// Interface of the last packet, per direction; 0 = none yet.
     pub ifindex: [u32; 2],
     /// Tag set of the remote address in the kernel's address table.
@@ -56,6 +56,7 @@ impl FlowTotals {
         Self {
             counters,
             flags,
+            owner: newer.owner.or(self.owner).or(other.owner),
             ..newer
         }
     }
@@ -120,12 +121,15 @@ impl Endpoint {
     }
 }
 
-/// Who made the call that started the flow.
+/// Whose a socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner {
     pub pid: u32,
     pub uid: u32,
     pub comm: Comm,
+    /// Which life of the pid, see [`abi::note::Note::process`]; 0 = not known.
+    pub process: u32,
+    pub basis: OwnerBasis,
 }
 
 /// A task's name, as the kernel keeps it: up to 16 bytes, ended by NUL, in no declared encoding.

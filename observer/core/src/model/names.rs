@@ -220,6 +220,14 @@ words! {
         Slot = "slot",
         /// A packet's headers could not be read (packets).
         Headers = "headers",
+        /// What is known of a process or a cgroup did not fit into the kernel's ring of notes; it is told again.
+        NoteRing = "note_ring",
+        /// The agent's cache of processes was full: an executable stays unknown (processes).
+        ProcessCache = "process_cache",
+        /// The agent's cache of cgroups was full: a container or unit stays unknown (cgroups).
+        CgroupCache = "cgroup_cache",
+        /// A walk over the files of all processes was put off, because walks had taken their share of time (walks).
+        HolderWalk = "holder_walk",
         /// The agent's flow table was full (hand-overs refused).
         FlowTable = "flow_table",
         /// A reading was behind one already taken (readings; nothing is lost by it).

@@ -27,7 +27,7 @@ pub fn socket(cookie: u64) -> FlowTotals {
         netns_cookie: Some(1),
         netns_inode: Some(4_026_531_840),
         cgroup_id: Some(1),
-        owner: None,
+        owner: Err(crate::model::names::OwnerMissing::Unseen),
         ifindex: [2, 2],
         tag: 0,
         timing: Timing::default(),

@@ -1,10 +1,7 @@
 //! Whose bytes a flow carries: what the socket's cgroup and the owning process say, already looked up. Knows no cgroup
 //! path and no process.
 
-use super::{
-    identity::Word,
-    names::{OwnerBasis, OwnerMissing},
-};
+use super::identity::Word;
 
 /// Who a flow belongs to, as far as it is known. `None` is "not known".
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -23,8 +20,4 @@ pub struct Workload {
     pub name: Option<Word>,
     /// Kubernetes pod.
     pub pod: Option<Word>,
-    /// How the process is known; `None` where it is not.
-    pub basis: Option<OwnerBasis>,
-    /// Why the process is not known; `None` where it is.
-    pub missing: Option<OwnerMissing>,
 }

@@ -284,7 +284,7 @@ pub fn flow(key: FlowKey, protocol: Protocol, start_ns: u64) -> FlowTotals {
         netns_cookie: Some(1),
         netns_inode: Some(2),
         cgroup_id: Some(3),
-        owner: None,
+        owner: Err(observer_core::model::names::OwnerMissing::Unseen),
         ifindex: [2, 2],
         tag: u32::try_from(key.cookie()).unwrap_or(0) % TAGS,
         timing: Timing::default(),

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use observer_ebpf::abi::Flow;
+use observer_ebpf::abi::{Flow, note::Note};
 
 use super::{
     contexts::{__sk_buff, Socket, bpf_sock, bpf_sock_ops, bpf_tcp_sock},
@@ -31,6 +31,10 @@ pub unsafe fn bpf_ktime_get_ns() -> u64 {
 
 pub unsafe fn bpf_get_current_pid_tgid() -> u64 {
     u64::from(world().pid) << 32 | u64::from(world().pid)
+}
+
+pub unsafe fn bpf_get_current_task() -> u64 {
+    world().task
 }
 
 pub unsafe fn bpf_get_current_uid_gid() -> u64 {
@@ -143,7 +147,8 @@ pub unsafe fn bpf_sock_ops_cb_flags_set(_ops: *mut bpf_sock_ops, flags: i32) -> 
 
 /// Bytes of the ring that are taken; nothing takes a record out before the test has ended.
 fn taken(records: &Records) -> u64 {
-    records.flows.len() as u64 * (size_of::<Flow>() as u64 + RECORD_HEADER)
+    let bytes = |records: usize, size: usize| records as u64 * (size as u64 + RECORD_HEADER);
+    bytes(records.flows.len(), size_of::<Flow>()) + bytes(records.notes.len(), size_of::<Note>())
 }
 
 pub unsafe fn bpf_ringbuf_query(ring: *mut c_void, _flags: u64) -> u64 {
@@ -173,4 +178,70 @@ pub unsafe fn bpf_probe_read_kernel(to: *mut c_void, size: u32, from: *const c_v
     // SAFETY: the test set the offsets of fields of its `Socket`.
     unsafe { ptr::copy_nonoverlapping(from.cast::<u8>(), to.cast(), size as usize) };
     0
+}
+
+/// Ends at a NUL, which is written and counted; a longer text is cut.
+pub unsafe fn bpf_probe_read_kernel_str(to: *mut c_void, size: u32, from: *const c_void) -> i64 {
+    if from.is_null() {
+        return FAILED;
+    }
+    for at in 0..size as usize {
+        // SAFETY: the test set the addresses of texts that end with NUL; the buffer is as long as said.
+        unsafe {
+            let byte = if at + 1 == size as usize {
+                0
+            } else {
+                *from.cast::<u8>().add(at)
+            };
+            *to.cast::<u8>().add(at) = byte;
+            if byte == 0 {
+                return at as i64 + 1;
+            }
+        }
+    }
+    0
+}
+
+/// Room with the ring's address before it, so that [`bpf_ringbuf_submit`] finds the ring.
+#[repr(C)]
+struct Reserved {
+    ring: usize,
+    note: Note,
+}
+
+pub unsafe fn bpf_ringbuf_reserve(ring: *mut c_void, size: u64, _flags: u64) -> *mut c_void {
+    assert_eq!(size, size_of::<Note>() as u64);
+    // SAFETY: a ring's declaration begins with its size.
+    let max = unsafe { *ring.cast::<usize>() as u64 };
+    let full = contents(ring.addr(), |records: &mut Records| {
+        taken(records) + size + RECORD_HEADER > max
+    });
+    if full {
+        return ptr::null_mut();
+    }
+    // SAFETY: a note of zeroes is one.
+    let note = unsafe { std::mem::zeroed() };
+    let reserved = leak(Reserved {
+        ring: ring.addr(),
+        note,
+    });
+    // SAFETY: a field of a leaked value.
+    unsafe { (&raw mut (*reserved).note).cast() }
+}
+
+pub unsafe fn bpf_ringbuf_submit(data: *mut c_void, _flags: u64) {
+    // SAFETY: the note lies in what `bpf_ringbuf_reserve` leaked.
+    let reserved = unsafe {
+        &*data
+            .byte_sub(std::mem::offset_of!(Reserved, note))
+            .cast::<Reserved>()
+    };
+    contents(reserved.ring, |records: &mut Records| {
+        records.notes.push(reserved.note);
+    });
+}
+
+/// A test's file is the struct of its socket.
+pub unsafe fn bpf_sock_from_file(file: *mut c_void) -> *mut c_void {
+    file
 }

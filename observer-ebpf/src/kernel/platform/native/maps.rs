@@ -45,6 +45,9 @@ map!(
     RingBuf<V>
 );
 
+/// Throws nothing out: a test's map is not full.
+pub type LruHashMap<K, V, const MAX: usize> = HashMap<K, V, MAX>;
+
 /// One CPU runs a test.
 pub type PerCpuArray<V, const MAX: usize> = Array<V, MAX>;
 
@@ -75,20 +78,21 @@ impl<K: Copy + Eq + Hash + 'static, V: Copy + 'static, const MAX: usize> HashMap
         self.get_ptr_mut(key).map(|value| unsafe { &*value })
     }
 
-    /// As with `BPF_NOEXIST`.
+    /// `flags` is 0 or `BPF_NOEXIST`.
     pub fn insert(
         &self,
         key: impl Borrow<K>,
         value: impl Borrow<V>,
-        _flags: u64,
+        flags: u64,
     ) -> Result<(), i32> {
         const EEXIST: i32 = -17;
         const E2BIG: i32 = -7;
         contents(self.address(), |table: &mut Table<K, *mut V>| {
-            if table.contains_key(key.borrow()) {
+            let there = table.contains_key(key.borrow());
+            if there && flags != 0 {
                 return Err(EEXIST);
             }
-            if table.len() >= MAX {
+            if !there && table.len() >= MAX {
                 return Err(E2BIG);
             }
             table.insert(*key.borrow(), leak(*value.borrow()));

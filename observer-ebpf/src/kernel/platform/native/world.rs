@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
 };
 
-use observer_ebpf::abi::Flow;
+use observer_ebpf::abi::{Flow, note::Note};
 
 /// What helpers answer besides what stands in maps and contexts. A test sets it before it calls a program.
 #[derive(Clone, Copy, Default)]
@@ -16,6 +16,8 @@ pub struct World {
     pub pid: u32,
     pub uid: u32,
     pub comm: [u8; 16],
+    /// Address of the kernel's own struct of the caller; the test says where its fields are.
+    pub task: u64,
     pub netns_cookie: u64,
     /// Option memory is used up: no socket gets new storage.
     pub storage_fails: bool,
@@ -83,8 +85,9 @@ pub struct Storage {
     pub values: HashMap<usize, *mut [u64; 32]>,
 }
 
-/// Records in a ring, each with the wake-up flag it was written with. Both rings carry flows.
+/// Records in a ring, flows with the wake-up flag that each was written with. A ring carries flows or notes.
 #[derive(Default)]
 pub struct Records {
     pub flows: Vec<(Flow, u64)>,
+    pub notes: Vec<Note>,
 }

@@ -117,12 +117,12 @@ fields! { |r|
         requests: Unsigned "requests" nullable, since 1, "Requests seen in this interval." => NOT_SEEN;
     }
     "who" {
-        pid: Unsigned "" nullable, since 1, "Process that owns the socket (`owner_basis` says how that is known), in the initial pid namespace." => r.totals.owner.map(|owner| owner.pid);
-        comm: Text "" nullable, since 1, "Name of the task that was met; bytes that are not UTF-8 become U+FFFD." => r.totals.owner.as_ref().map(comm);
+        pid: Unsigned "" nullable, since 1, "Process that owns the socket (`owner_basis` says how that is known), in the initial pid namespace." => r.totals.owner.ok().map(|owner| owner.pid);
+        comm: Text "" nullable, since 1, "Name of the task that was met; bytes that are not UTF-8 become U+FFFD." => r.totals.owner.as_ref().ok().map(comm);
         executable: Text "" nullable, since 1, "Path of its executable, as its own mount namespace has it." => r.workload.executable;
-        uid: Unsigned "" nullable, since 1, "User of that process, in the initial user namespace." => r.totals.owner.map(|owner| owner.uid);
-        owner_basis: Text "" nullable, since 2, "How the process is known: it called connect or sendmsg (`caller`), it was found holding the socket (`holder`), it was the last to let it go (`last_holder`)." [OwnerBasis::WORDS] => r.workload.basis;
-        owner_missing: Text "" nullable, since 2, "Why the process is not known: the socket is the kernel's own (`kernel`), or no process that held it was met while it was open (`unseen`)." [OwnerMissing::WORDS] => r.workload.missing;
+        uid: Unsigned "" nullable, since 1, "User of that process, in the initial user namespace." => r.totals.owner.ok().map(|owner| owner.uid);
+        owner_basis: Text "" nullable, since 2, "How the process is known: it called connect or sendmsg (`caller`), it was found holding the socket (`holder`), it was the last to let it go (`last_holder`)." [OwnerBasis::WORDS] => r.totals.owner.ok().map(|owner| owner.basis);
+        owner_missing: Text "" nullable, since 2, "Why the process is not known: the socket is the kernel's own (`kernel`), or no process that held it was met while it was open (`unseen`)." [OwnerMissing::WORDS] => r.totals.owner.err();
         cgroup_id: Unsigned "" nullable, since 1, "cgroup v2 id of the socket: it decides the workload." => r.totals.cgroup_id;
         container_id: Text "" nullable, since 1, "Container of that cgroup." => r.workload.container_id;
         systemd_unit: Text "" nullable, since 1, "systemd unit of that cgroup." => r.workload.systemd_unit;

@@ -1,0 +1,60 @@
+//! When to look for the holders of sockets whose owner no call told: a walk over all files costs time that grows with the
+//! host, so walks have a share of it that they keep to.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use observer_core::model::{flow::FlowTotals, names::OwnerMissing};
+use observer_ebpf::abi::flag;
+
+use crate::probe::Probe;
+
+/// A walk is followed by so many times its own length without one: walks take 2 % of a core at the most.
+const REST: u32 = 49;
+
+#[derive(Default)]
+pub struct HolderWalks {
+    /// A flow that was read last time has no owner, and may have one by now.
+    unowned: bool,
+    started: bool,
+    /// CLOCK_MONOTONIC.
+    rest_until_ns: u64,
+    put_off: u64,
+}
+
+impl HolderWalks {
+    /// Walks where there is need and time; to be called before flows are read.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn look(&mut self, probe: &mut Probe, monotonic_ns: u64) -> Result<()> {
+        let began = probe.take_owners_wanted()?;
+        // The first walk tells of the executables of processes that an earlier agent met.
+        let wanted = began || self.unowned || !self.started;
+        if !wanted {
+            return Ok(());
+        }
+        if monotonic_ns < self.rest_until_ns {
+            self.unowned = true;
+            self.put_off += 1;
+            return Ok(());
+        }
+        self.unowned = false;
+        self.started = true;
+        let took = probe.find_holders()?.unwrap_or(Duration::ZERO);
+        let rest_ns = u64::try_from((took * REST).as_nanos()).unwrap_or(u64::MAX);
+        self.rest_until_ns = monotonic_ns.saturating_add(rest_ns);
+        Ok(())
+    }
+
+    /// Notes a flow that was read.
+    pub fn note(&mut self, flow: &FlowTotals) {
+        let held = flow.flags.0 & (flag::RELEASED | flag::CLOSED) == 0;
+        self.unowned |= held && flow.owner == Err(OwnerMissing::Unseen);
+    }
+
+    /// Walks that were put off.
+    pub fn put_off(&self) -> u64 {
+        self.put_off
+    }
+}

@@ -1,0 +1,196 @@
+//! Whose bytes a flow carries: what is told of processes and cgroups, kept by id, bounded. The socket's cgroup decides the
+//! workload, the owner's pid the process. Knows no map; the agent brings what the probe read.
+
+mod cgroups;
+mod processes;
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use observer_core::{
+    attribute::CgroupPlace,
+    decode::Note,
+    model::{
+        flow::{Comm, FlowTotals},
+        identity::Word,
+        kernel::Losses,
+        names::LossPlace,
+        workload::Workload,
+    },
+};
+
+use self::{cgroups::Cgroups, processes::Processes};
+
+/// Workloads kept ready, one a cgroup and process; beyond, each is put together anew.
+const WORKLOADS_MAX: usize = 16_384;
+/// Digits of a container's id in a workload's name, as docker and crictl print it.
+const SHORT_ID: usize = 12;
+
+/// Ticks without use after which something is forgotten: half an hour of the default tick.
+const IDLE_TICKS: u32 = 360;
+
+/// What is known of processes and cgroups.
+pub struct Workloads {
+    cgroups: Cgroups,
+    processes: Processes,
+    known: HashMap<Key, Known>,
+    tick: u32,
+}
+
+/// What a workload is put together from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    cgroup_id: Option<u64>,
+    process: Option<(u32, u32)>,
+    /// Where the executable is not known.
+    comm: Option<[u8; 16]>,
+}
+
+struct Known {
+    workload: Arc<Workload>,
+    used_tick: u32,
+}
+
+impl Workloads {
+    /// Looks through the hierarchy at `root`; what comes later is told by notes.
+    pub fn new(root: PathBuf) -> Self {
+        Self {
+            cgroups: Cgroups::of(root),
+            processes: Processes::default(),
+            known: HashMap::new(),
+            tick: 0,
+        }
+    }
+
+    /// Takes in what the kernel half told.
+    pub fn learn(&mut self, note: Note) {
+        match note {
+            Note::Process {
+                pid,
+                process,
+                executable,
+            } => self
+                .processes
+                .learn(pid, process, executable.map(Word::from), self.tick),
+            Note::Cgroup { id, path } => {
+                if let Some(path) = path {
+                    self.cgroups.learn(id, &path, self.tick);
+                }
+            }
+        }
+    }
+
+    /// Looks for cgroups of `flows` that are not known yet.
+    pub fn prepare<'a>(&mut self, flows: impl Iterator<Item = &'a FlowTotals>) {
+        self.cgroups
+            .prepare(flows.filter_map(|flow| flow.cgroup_id), self.tick);
+    }
+
+    /// Whose the flow is.
+    pub fn of(&mut self, flow: &FlowTotals) -> Arc<Workload> {
+        let owner = flow.owner.ok();
+        let process = owner.map(|owner| (owner.pid, owner.process));
+        let executable =
+            process.and_then(|(pid, process)| self.processes.executable(pid, process, self.tick));
+        let key = Key {
+            cgroup_id: flow.cgroup_id,
+            process,
+            comm: owner
+                .filter(|_| executable.is_none())
+                .map(|owner| owner.comm.0),
+        };
+        if let Some(known) = self.known.get_mut(&key) {
+            known.used_tick = self.tick;
+            return Arc::clone(&known.workload);
+        }
+        let place = flow
+            .cgroup_id
+            .and_then(|id| self.cgroups.place(id, self.tick));
+        let comm = key.comm.map(Comm);
+        let workload = Arc::new(named(place, executable, comm));
+        if self.known.len() < WORKLOADS_MAX {
+            let known = Known {
+                workload: Arc::clone(&workload),
+                used_tick: self.tick,
+            };
+            self.known.insert(key, known);
+        }
+        workload
+    }
+
+    /// Ends a tick: forgets what was not used for long. Returns pids that the kernel half has to tell of again when they
+    /// come back.
+    pub fn end_tick(&mut self) -> Vec<u32> {
+        self.tick = self.tick.saturating_add(1);
+        if !self.tick.is_multiple_of(IDLE_TICKS / 8) && self.known.len() < WORKLOADS_MAX {
+            return Vec::new();
+        }
+        // Where it is full, what this tick did not need makes room.
+        let idle_ticks = if self.known.len() < WORKLOADS_MAX {
+            IDLE_TICKS
+        } else {
+            1
+        };
+        let tick = self.tick;
+        self.known
+            .retain(|_, known| known.used_tick.saturating_add(idle_ticks) > tick);
+        self.cgroups.forget(tick);
+        self.processes.forget(tick)
+    }
+
+    /// What found no room.
+    pub fn losses(&self) -> Losses {
+        Losses::from([
+            (LossPlace::ProcessCache, self.processes.refused()),
+            (LossPlace::CgroupCache, self.cgroups.refused()),
+        ])
+    }
+}
+
+/// What the cgroup at one place is of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    container_id: Option<Word>,
+    systemd_unit: Option<Word>,
+}
+
+impl Place {
+    fn of(path: &str) -> Self {
+        let place = CgroupPlace::of(path);
+        Self {
+            container_id: place.container_id.map(Word::from),
+            systemd_unit: place.systemd_unit.map(Word::from),
+        }
+    }
+}
+
+/// The workload is the container, else the unit, else the executable, else what the task calls itself.
+fn named(place: Option<Place>, executable: Option<Word>, comm: Option<Comm>) -> Workload {
+    let Place {
+        container_id,
+        systemd_unit,
+    } = place.unwrap_or_default();
+    let (kind, name) = if let Some(id) = &container_id {
+        let short = id.get(..SHORT_ID).unwrap_or(id);
+        (Some("container"), Some(Word::from(short)))
+    } else if systemd_unit.is_some() {
+        (Some("unit"), systemd_unit.clone())
+    } else if let Some(path) = &executable {
+        let file = path.rsplit('/').next().unwrap_or(path);
+        (Some("executable"), Some(Word::from(file)))
+    } else if let Some(comm) = comm {
+        (Some("comm"), Some(Word::from(&*comm.to_text())))
+    } else {
+        (None, None)
+    };
+    Workload {
+        executable,
+        container_id,
+        systemd_unit,
+        kind: kind.map(Word::from),
+        name,
+        ..Workload::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;
