@@ -112,15 +112,10 @@ impl Agent {
         let executable = executable().context("the agent is not built")?;
         let flows = directory.join("flows.jsonl");
         let mut command = Command::new(&executable);
-        command.args([
-            "run",
-            "--listen",
-            "127.0.0.1:0",
-            "--tick",
-            "0.2",
-            "--host",
-            "near",
-        ]);
+        command.args(["run", "--listen", "127.0.0.1:0", "--host", "near"]);
+        if !arguments.contains(&"--tick") {
+            command.args(["--tick", "0.2"]);
+        }
         command.arg("--flows").arg(&flows);
         for uplink in uplinks {
             command.args(["--uplink", uplink]);

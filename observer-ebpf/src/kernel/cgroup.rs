@@ -50,8 +50,10 @@ pub extern "C" fn note_cgroup(ctx: *mut Context) -> u32 {
             TEXT_BYTES as u32,
             path as *const c_void,
         );
-        (*note).text_bytes = if written > 0 { written as u32 } else { 0 };
-        (*note).cut = u32::from(written <= 0 || written as usize == TEXT_BYTES);
+        // Negative where the path cannot be read.
+        let written = u32::try_from(written).unwrap_or(0);
+        (*note).text_bytes = written;
+        (*note).cut = u32::from(written == 0 || written as usize == TEXT_BYTES);
         process::submit(note);
     }
     0

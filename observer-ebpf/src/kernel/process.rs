@@ -49,9 +49,9 @@ pub fn process(task: u64, pid: u32) -> u32 {
     };
     let life = Life { start_ns, execs };
     // SAFETY: the value is read at once; an entry that is given to another pid meanwhile has another life.
-    let told = unsafe { PROCESSES.get(&pid) }.is_some_and(|told| *told == life);
+    let told = unsafe { PROCESSES.get(pid) }.is_some_and(|told| *told == life);
     if !told && tell(task, pid, &life) {
-        let _ = PROCESSES.insert(&pid, &life, 0);
+        let _ = PROCESSES.insert(pid, life, 0);
     }
     life.process()
 }
@@ -153,7 +153,7 @@ unsafe fn write_path(note: *mut Note, path: u64) {
             break;
         }
         // The mask tells the verifier what is known: a name is not longer.
-        used += written as u32 & (2 * NAME_BYTES as u32 - 1);
+        used += written.cast_unsigned() as u32 & (2 * NAME_BYTES as u32 - 1);
         entry = parent;
     }
     // SAFETY: `note` is reserved room.

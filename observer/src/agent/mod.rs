@@ -217,7 +217,7 @@ impl Agent {
         let mut flows = Vec::new();
         self.probe
             .read_flows(|value| keep(&mut flows, decode::flow(value)))?;
-        flows.iter().for_each(|flow| self.holder_walks.note(flow));
+        self.holder_walks.note(&flows);
         let mut events = Vec::new();
         self.probe
             .look_at_events(usize::MAX, |value| keep(&mut events, decode::flow(value)));

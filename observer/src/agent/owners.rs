@@ -47,10 +47,12 @@ impl HolderWalks {
         Ok(())
     }
 
-    /// Notes a flow that was read.
-    pub fn note(&mut self, flow: &FlowTotals) {
-        let held = flow.flags.0 & (flag::RELEASED | flag::CLOSED) == 0;
-        self.unowned |= held && flow.owner == Err(OwnerMissing::Unseen);
+    /// Notes flows that were read.
+    pub fn note(&mut self, flows: &[FlowTotals]) {
+        self.unowned |= flows.iter().any(|flow| {
+            let held = flow.flags.0 & (flag::RELEASED | flag::CLOSED) == 0;
+            held && flow.owner == Err(OwnerMissing::Unseen)
+        });
     }
 
     /// Walks that were put off.

@@ -122,7 +122,7 @@ fn a_cgroup_that_came_later_is_looked_for_and_one_that_is_gone_was_told_of() {
 fn what_is_idle_is_forgotten_and_the_caches_are_bounded() {
     let root = Directory::new("bounds");
     let mut workloads = Workloads::new(root.0.clone());
-    for pid in 0..PROCESSES_MAX as u32 + 10 {
+    for pid in 0..u32::try_from(PROCESSES_MAX).expect("a small limit") + 10 {
         workloads.learn(Note::Process {
             pid,
             process: 1,

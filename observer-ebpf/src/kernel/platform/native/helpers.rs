@@ -195,7 +195,7 @@ pub unsafe fn bpf_probe_read_kernel_str(to: *mut c_void, size: u32, from: *const
             };
             *to.cast::<u8>().add(at) = byte;
             if byte == 0 {
-                return at as i64 + 1;
+                return i64::try_from(at).map_or(FAILED, |at| at + 1);
             }
         }
     }
