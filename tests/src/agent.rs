@@ -224,7 +224,7 @@ impl Agent {
 
     /// Ends the agent as an operator would and returns its records.
     pub fn stop(mut self) -> Result<Vec<Value>> {
-        kill(self.pid(), Signal::SIGTERM).context("end the agent")?;
+        kill(self.raw_pid(), Signal::SIGTERM).context("end the agent")?;
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait()? {
@@ -246,8 +246,14 @@ impl Agent {
             .collect()
     }
 
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
+    /// The agent's process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn raw_pid(&self) -> Pid {
+        Pid::from_raw(self.pid().cast_signed())
     }
 }
 

@@ -32,6 +32,7 @@ mod exit;
 pub mod expect;
 pub mod gso;
 mod host;
+pub mod links;
 mod measure;
 pub mod namespace;
 pub mod observed;

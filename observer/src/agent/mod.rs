@@ -2,6 +2,7 @@
 //! order. One task reads and writes; the metrics server sees finished snapshots only.
 
 mod clock;
+mod faults;
 mod lookup;
 mod namespaces;
 mod output;
@@ -18,7 +19,7 @@ use observer_core::{
     model::{
         flow::FlowTotals,
         kernel::{Losses, ProgramRunTime, UplinkIndex},
-        names::{LossPlace, Measure},
+        names::{Fault, LossPlace, Measure},
         record::RecordContext,
         time::Moment,
     },
@@ -32,11 +33,12 @@ use tokio::{
 };
 
 use self::{
-    lookup::Tables, namespaces::Namespaces, output::Output, owners::HolderWalks, settings::Settings,
+    faults::Faults, lookup::Tables, namespaces::Namespaces, output::Output, owners::HolderWalks,
+    settings::Settings,
 };
 use crate::{
-    metrics::{self, BuildInfo, Shared},
-    probe::{self, Prefix, Probe, device::Device},
+    metrics::{self, BuildInfo, FaultState, Shared},
+    probe::{self, Prefix, Probe, device::Device, health::Health},
     workload::Workloads,
 };
 
@@ -112,6 +114,7 @@ struct Agent {
     undecoded: u64,
     namespaces: Namespaces,
     holder_walks: HolderWalks,
+    faults: Faults,
     print_tick_times: bool,
 }
 
@@ -162,6 +165,7 @@ impl Agent {
             undecoded: 0,
             namespaces,
             holder_walks: HolderWalks::default(),
+            faults: Faults::default(),
             print_tick_times: settings.print_tick_times,
         })
     }
@@ -185,13 +189,18 @@ impl Agent {
             program: time.program.into(),
             run_seconds: Duration::from_nanos(time.run_ns).as_secs_f64(),
         });
-        shared.publish(snapshot, run_times.collect());
+        let faults = FaultState {
+            counts: self.faults.counts(),
+            degraded: self.faults.degraded().collect(),
+        };
+        shared.publish(snapshot, run_times.collect(), faults);
         Ok(())
     }
 
     /// One interval: reads everything, writes its records, and returns what the metrics say.
     fn tick(&mut self) -> Result<observer_core::aggregate::Snapshot> {
         let (now, cpu_before_ns) = (clock::now(), clock::cpu_ns());
+        let health = self.check(now);
         let mut undecoded = 0;
         let namespaces = &mut self.namespaces;
         let mut keep = |flows: &mut Vec<FlowTotals>,
@@ -204,7 +213,7 @@ impl Agent {
                 Err(_) => undecoded += 1,
             }
         };
-        let uplinks = read_uplinks(&mut self.probe)?;
+        let uplinks = read_uplinks(&mut self.probe, &health)?;
         let mut undecoded_slots = 0;
         let mut slots = Vec::new();
         self.probe
@@ -264,6 +273,22 @@ impl Agent {
             eprintln!("{{\"tick_ns\":{tick_ns},\"cpu_ns\":{cpu_ns},\"records\":{records}}}");
         }
         Ok(done.snapshot)
+    }
+
+    /// Looks for what others did to us, and mends it.
+    fn check(&mut self, now: Moment) -> Health {
+        let mut health = self.probe.check();
+        health.findings.extend(self.faults.watch_clock(now));
+        let moved = health
+            .findings
+            .iter()
+            .any(|finding| finding.fault == Fault::CgroupMoved);
+        if moved {
+            let root = self.probe.root.path.clone();
+            self.tables.workloads.get_mut().move_root(root);
+        }
+        self.faults.note(std::mem::take(&mut health.findings));
+        health
     }
 
     /// Takes in what was told of processes and cgroups, those of `flows` included.
@@ -326,7 +351,7 @@ fn generation(started: Moment) -> u32 {
     u32::from_le_bytes([a, b, c, d])
 }
 
-fn read_uplinks(probe: &mut Probe) -> Result<Vec<UplinkReading>> {
+fn read_uplinks(probe: &mut Probe, health: &Health) -> Result<Vec<UplinkReading>> {
     (0..probe.uplinks.len())
         .map(|position| {
             let (totals, interface) = probe.read_uplink(position)?;
@@ -341,10 +366,23 @@ fn read_uplinks(probe: &mut Probe) -> Result<Vec<UplinkReading>> {
                     tx_drops: interface.tx_dropped + interface.queue_dropped,
                 },
                 totals: totals.into(),
-                attached: [true, true],
+                attached: hooked(health, position),
             })
         })
         .collect()
+}
+
+/// Whether every packet of the interval met all the hooks that it should, per direction.
+fn hooked(health: &Health, position: usize) -> [bool; 2] {
+    let [egress, ingress] = health
+        .uplinks_hooked
+        .get(position)
+        .copied()
+        .unwrap_or_default();
+    [
+        egress && health.sockets_hooked[0],
+        ingress && health.sockets_hooked[1],
+    ]
 }
 
 /// How the device counts: bundles with one header where it takes them as they are, else what is on the wire.

@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use observer_core::{
     aggregate::{DestinationLabels, DestinationTotals, Snapshot},
-    model::{counters::Counters, kernel::ProgramRunTime, names::Direction, names::UNKNOWN},
+    model::{
+        counters::Counters,
+        kernel::ProgramRunTime,
+        names::{Direction, Fault, UNKNOWN},
+    },
 };
 use prometheus::{
     core::{Collector, Desc},
@@ -14,11 +18,11 @@ use prometheus::{
 };
 
 use super::{
-    BuildInfo, Latest, Published,
+    BuildInfo, FaultState, Latest, Published,
     declare::{
-        BALANCE_BYTES, BPF_RUN_SECONDS, BUILD_INFO, EVENTS_LOST, FLOWS, INTERFACE_BYTES, Kind,
-        Metric, OF_SNAPSHOT, PACKETS, PAYLOAD_BYTES, REMAINDER_BYTES, RETRANSMITTED_BYTES,
-        WIRE_BYTES,
+        BALANCE_BYTES, BPF_RUN_SECONDS, BUILD_INFO, DEGRADED, EVENTS_LOST, FAULTS, FLOWS,
+        INTERFACE_BYTES, Kind, Metric, OF_SNAPSHOT, PACKETS, PAYLOAD_BYTES, REMAINDER_BYTES,
+        RETRANSMITTED_BYTES, WIRE_BYTES,
     },
     published,
 };
@@ -56,8 +60,10 @@ impl Collector for SnapshotCollector {
             let Published {
                 snapshot,
                 run_times,
+                faults,
             } = &*published;
             families.extend(of_snapshot(snapshot));
+            families.extend(of_faults(faults));
             families.push(bpf_run_seconds(run_times));
         }
         families
@@ -224,6 +230,19 @@ fn losses(snapshot: &Snapshot) -> proto::MetricFamily {
         family.add(&[place.word()], *lost as f64);
     }
     family.finish()
+}
+
+fn of_faults(faults: &FaultState) -> [proto::MetricFamily; 2] {
+    let mut counts = Family::new(FAULTS);
+    for (fault, mending, count) in &faults.counts {
+        counts.add(&[fault.word(), mending.word()], *count as f64);
+    }
+    let mut degraded = Family::new(DEGRADED);
+    for fault in Fault::ALL {
+        let value = f64::from(u8::from(faults.degraded.contains(fault)));
+        degraded.add(&[fault.word()], value);
+    }
+    [counts.finish(), degraded.finish()]
 }
 
 fn bpf_run_seconds(run_times: &[ProgramRunTime]) -> proto::MetricFamily {

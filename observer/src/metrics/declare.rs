@@ -127,6 +127,22 @@ pub const EVENTS_LOST: Metric = Metric {
     labels: &["place"],
 };
 
+pub const FAULTS: Metric = Metric {
+    name: "observer_faults_total",
+    kind: Kind::Counter,
+    unit: "faults",
+    help: "What others, or the machine, did to the agent, by how it ended. A fault that lasts counts once.",
+    labels: &["fault", "outcome"],
+};
+
+pub const DEGRADED: Metric = Metric {
+    name: "observer_degraded",
+    kind: Kind::Gauge,
+    unit: "",
+    help: "1 while the agent goes on with less because of this fault, else 0.",
+    labels: &["fault"],
+};
+
 pub const BPF_RUN_SECONDS: Metric = Metric {
     name: "observer_bpf_run_seconds_total",
     kind: Kind::Counter,
@@ -202,6 +218,8 @@ pub const OF_SNAPSHOT: &[Metric] = &[
     BALANCE_BYTES,
     INTERFACE_BYTES,
     EVENTS_LOST,
+    FAULTS,
+    DEGRADED,
     BPF_RUN_SECONDS,
     BUILD_INFO,
 ];

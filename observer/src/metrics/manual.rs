@@ -2,7 +2,9 @@
 
 use std::{env, fmt::Write as _, fs, path::Path};
 
-use observer_core::model::names::{Direction, LossPlace, Measure, Outcome, RemainderReason};
+use observer_core::model::names::{
+    Direction, Fault, LossPlace, Measure, Mending, Outcome, RemainderReason,
+};
 
 use super::declare::{Kind, Metric, OF_PROCESS, OF_SNAPSHOT};
 
@@ -57,11 +59,12 @@ fn text() -> String {
         ("provider", "who sells the service".to_owned()),
         ("vendor", "whose model or product answers".to_owned()),
         ("service", "service of the provider".to_owned()),
-        ("outcome", words(Outcome::WORDS)),
+        ("outcome", format!("of a flow {}; of a fault {}", words(Outcome::WORDS), words(Mending::WORDS))),
         ("device", "the uplink, as `observer run --uplink` names it".to_owned()),
         ("measure", words(Measure::WORDS)),
         ("reason", words(RemainderReason::WORDS)),
         ("place", words(LossPlace::WORDS)),
+        ("fault", words(Fault::WORDS)),
         ("program", "name of the kernel program".to_owned()),
     ] {
         let _ = writeln!(text, "| `{label}` | {values} |");

@@ -14,7 +14,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, Result};
 use observer_core::{
     aggregate::{BalanceReport, Snapshot},
-    model::kernel::ProgramRunTime,
+    model::{
+        kernel::ProgramRunTime,
+        names::{Fault, Mending},
+    },
 };
 use prometheus::{Registry, TextEncoder};
 
@@ -39,6 +42,14 @@ pub struct BuildInfo {
 struct Published {
     snapshot: Snapshot,
     run_times: Vec<ProgramRunTime>,
+    faults: FaultState,
+}
+
+/// What went wrong around the agent, and what of it lasts.
+#[derive(Clone, Debug, Default)]
+pub struct FaultState {
+    pub counts: Vec<(Fault, Mending, u64)>,
+    pub degraded: Vec<Fault>,
 }
 
 /// `None` until the first tick is over.
@@ -64,10 +75,11 @@ impl Shared {
 
     /// Makes the readings of one tick the ones that are served. Programs that the kernel takes no time of stay out of
     /// `run_times`.
-    pub fn publish(&self, snapshot: Snapshot, run_times: Vec<ProgramRunTime>) {
+    pub fn publish(&self, snapshot: Snapshot, run_times: Vec<ProgramRunTime>, faults: FaultState) {
         let published = Published {
             snapshot,
             run_times,
+            faults,
         };
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(published));
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 
 /// Inode number of the root of the unified hierarchy, on every kernel.
 const ROOT_INODE: u64 = 1;
@@ -53,6 +54,11 @@ pub fn inspect(path: &Path) -> Result<Root> {
         path: path.to_owned(),
         is_true_root: inode == ROOT_INODE,
     })
+}
+
+/// Whether `path` is on the unified hierarchy still.
+pub fn is_unified(path: &Path) -> bool {
+    statfs(path).is_ok_and(|filesystem| filesystem.filesystem_type() == CGROUP2_SUPER_MAGIC)
 }
 
 fn unified_mounts(mounts: &str) -> impl Iterator<Item = PathBuf> {

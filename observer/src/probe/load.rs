@@ -31,7 +31,7 @@ const SHAPE: [&str; 2] = [
 ];
 
 /// Maps that outlive the agent when pinning is on, with the sizes of key and value; the rest is scratch.
-const PINNED_MAPS: [(&str, usize, usize); 12] = [
+pub const PINNED_MAPS: [(&str, usize, usize); 12] = [
     ("FLOWS", 4, size_of::<abi::Flow>()),
     ("ORIGINS", 4, size_of::<abi::Origin>()),
     (

@@ -14,6 +14,7 @@ pub mod cgroup;
 pub mod detach;
 pub mod device;
 mod ethtool;
+pub mod health;
 mod load;
 #[cfg(kernel_log)]
 mod messages;
@@ -95,7 +96,8 @@ pub struct Uplink {
     pub device: Device,
     /// Row of the kernel's tables; the kernel reports it as `index + 1`.
     pub index: u32,
-    _attachment: uplink::UplinkAttachment,
+    attachment: uplink::UplinkAttachment,
+    silent: [health::Silence; 2],
 }
 
 /// The kernel half at work. Dropping it detaches everything that is not pinned.
@@ -118,7 +120,8 @@ pub struct Probe {
     programs: Vec<(String, u32)>,
     #[cfg(kernel_log)]
     messages: messages::Messages,
-    _hooks: Vec<attach::Attachment>,
+    hooks: Vec<attach::Attachment>,
+    pins: Option<health::Pins>,
 }
 
 const UDP_KEY: usize = size_of::<abi::UdpKey>();
@@ -166,8 +169,9 @@ impl Probe {
             Some(FlowReader::open(&mut ebpf, settings.limits.reads_bytes)?)
         };
         // A socket's namespace is noted when it is made, so that hook comes before the first device is opened.
-        let (hooks, _) = attach::attach_hooks(&mut ebpf, &root.path, pins.as_deref())?;
-        let uplinks = attach_uplinks(&mut ebpf, &settings.uplinks, pins.as_deref())?;
+        let hooks = attach::attach_hooks(&mut ebpf, &root.path, pins.as_deref())?;
+        let uplinks = attach_uplinks(&mut ebpf, &settings.uplinks, &root.path, pins.as_deref())?;
+        let pins = pins.as_deref().map(health::Pins::of).transpose()?;
         let programs = ebpf
             .programs()
             .filter_map(|(name, program)| Some((name.to_owned(), program.info().ok()?.id())))
@@ -193,7 +197,8 @@ impl Probe {
             programs,
             #[cfg(kernel_log)]
             messages: messages::Messages::open(&mut ebpf)?,
-            _hooks: hooks,
+            hooks,
+            pins,
         })
     }
 
@@ -228,6 +233,7 @@ fn fill_free_slots(ebpf: &mut Ebpf) -> Result<()> {
 fn attach_uplinks(
     ebpf: &mut Ebpf,
     specs: &[UplinkSpec],
+    root: &Path,
     pins: Option<&Path>,
 ) -> Result<Vec<Uplink>> {
     let origins = SkStorage::try_from(take(ebpf, "ORIGINS")?)?;
@@ -242,11 +248,12 @@ fn attach_uplinks(
             device.netns_cookie = noted_cookie(&origins, spec).unwrap_or(0);
         }
         let index = rows.enter(&device)?;
-        let attachment = uplink::attach(ebpf, index as usize, spec, pins)?;
+        let attachment = uplink::attach(ebpf, index as usize, &device, root, pins)?;
         uplinks.push(Uplink {
             device,
             index,
-            _attachment: attachment,
+            attachment,
+            silent: Default::default(),
         });
     }
     Ok(uplinks)

@@ -62,6 +62,11 @@ impl Notes {
         })
     }
 
+    /// See [`Ring::is_stalled`].
+    pub fn is_stalled(&self) -> bool {
+        self.ring.is_stalled()
+    }
+
     /// Another descriptor of the ring, to wait on.
     pub fn descriptor(&self) -> std::io::Result<OwnedFd> {
         self.ring.descriptor()

@@ -215,6 +215,10 @@ impl Probe {
             hooked_device_bytes,
             hooked_bundled_bytes,
         };
+        let device_packets = [counters.tx_packets, counters.rx_packets];
+        for (direction, silence) in uplink.silent.iter_mut().enumerate() {
+            silence.observe(device_packets[direction], totals.frames[direction]);
+        }
         Ok((totals, counters))
     }
 

@@ -26,8 +26,13 @@ pub struct Ring {
     data_bytes: u64,
     /// How far this reader has looked; the kernel is told by [`Ring::release`].
     position: u64,
+    /// Looks in a row that found an unfinished record at the same place.
+    stuck_looks: u32,
     descriptor: OwnedFd,
 }
+
+/// A record is finished within microseconds; looks are a tick apart.
+const STUCK_LOOKS: u32 = 2;
 
 struct Mapping {
     start: NonNull<libc::c_void>,
@@ -83,6 +88,7 @@ impl Ring {
             page_bytes,
             data_bytes: u64::from(data_bytes),
             position: 0,
+            stuck_looks: 0,
             descriptor: fd.as_fd().try_clone_to_owned()?,
         };
         ring.position = ring.consumer_position().load(Ordering::Acquire);
@@ -102,7 +108,8 @@ impl Ring {
     /// Calls `take` with each record not looked at yet, `most` of them at the most; returns how many there were. The
     /// records stay in the ring until [`Ring::release`].
     pub fn look(&mut self, most: usize, mut take: impl FnMut(&[u8])) -> usize {
-        let mut taken = 0;
+        let (mut taken, before) = (0, self.position);
+        let mut busy = false;
         while taken < most && self.position < self.producer_position() {
             let at = self.page_bytes + (self.position & (self.data_bytes - 1)) as usize;
             // SAFETY: the data pages are mapped twice in a row, so a record that starts inside the first copy is whole.
@@ -115,7 +122,8 @@ impl Ring {
                     .as_ref()
             };
             let length = header.load(Ordering::Acquire);
-            if length & BUSY != 0 {
+            busy = length & BUSY != 0;
+            if busy {
                 break;
             }
             let bytes = length & !DISCARDED;
@@ -136,7 +144,17 @@ impl Ring {
             }
             self.position += (u64::from(bytes) + HEADER_BYTES).next_multiple_of(8);
         }
+        self.stuck_looks = if busy && self.position == before {
+            self.stuck_looks.saturating_add(1)
+        } else {
+            0
+        };
         taken
+    }
+
+    /// Whether a record that some program began is never finished: what comes behind it cannot be read.
+    pub fn is_stalled(&self) -> bool {
+        self.stuck_looks >= STUCK_LOOKS
     }
 
     /// Another descriptor of the ring, to wait on.

@@ -12,7 +12,9 @@ use std::{
 };
 
 const BPF_PROG_LOAD: libc::c_long = 5;
+const BPF_OBJ_PIN: libc::c_long = 6;
 const BPF_OBJ_GET: libc::c_long = 7;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_LINK_UPDATE: libc::c_long = 29;
 const BPF_ITER_CREATE: libc::c_long = 33;
@@ -98,6 +100,83 @@ pub fn cgroup_skb_may_run(program: &[Instruction]) -> bool {
     attributes.extend([0; NAME_AND_DEVICE]);
     attributes.extend(BPF_CGROUP_INET_EGRESS.to_ne_bytes());
     bpf(BPF_PROG_LOAD, &attributes).and_then(owned).is_ok()
+}
+
+/// Where a link attaches its program.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a> {
+    /// A directory of the unified hierarchy (5.7).
+    Cgroup(BorrowedFd<'a>),
+    /// A device of this thread's network namespace, before all other programs there (TCX, 6.6).
+    DeviceFirst(u32),
+}
+
+/// A link of a program to `target`; `attach_type` is a `BPF_CGROUP_...` or `BPF_TCX_...` of the kernel's header.
+///
+/// # Errors
+/// The kernel's own, e.g. `EINVAL` where it has no such link.
+pub fn link(program: BorrowedFd<'_>, target: Target<'_>, attach_type: u32) -> io::Result<OwnedFd> {
+    const BPF_F_BEFORE: u32 = 1 << 3;
+    const RELATIVE: usize = 16;
+    let (at, flags) = match target {
+        Target::Cgroup(directory) => (directory.as_raw_fd().cast_unsigned(), 0),
+        Target::DeviceFirst(ifindex) => (ifindex, BPF_F_BEFORE),
+    };
+    let mut attributes = Vec::with_capacity(32);
+    attributes.extend(program.as_raw_fd().to_ne_bytes());
+    for word in [at, attach_type, flags] {
+        attributes.extend(word.to_ne_bytes());
+    }
+    attributes.extend([0; RELATIVE]);
+    owned(bpf(BPF_LINK_CREATE, &attributes)?)
+}
+
+/// What the kernel says of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    pub program_id: u32,
+    /// The cgroup or the device is still there and the link at it.
+    pub attached: bool,
+}
+
+/// What became of a link to a cgroup or a device (`BPF_OBJ_GET_INFO_BY_FD`, 5.8).
+///
+/// # Errors
+/// The kernel's own.
+pub fn link_state(link: impl AsFd) -> io::Result<LinkState> {
+    // struct bpf_link_info: type, id, prog_id, padding, then the cgroup's id or the device's index, 0 when it is gone.
+    let info = info::<64>(link.as_fd())?;
+    let word = |at: usize| u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
+    Ok(LinkState {
+        program_id: word(8),
+        attached: word(16) != 0 || (word(0) == BPF_LINK_TYPE_CGROUP && word(20) != 0),
+    })
+}
+
+const BPF_LINK_TYPE_CGROUP: u32 = 3;
+
+/// The first `BYTES` of what the kernel says of an object.
+fn info<const BYTES: usize>(object: BorrowedFd<'_>) -> io::Result<[u8; BYTES]> {
+    let mut info = [0; BYTES];
+    let mut attributes = Vec::with_capacity(16);
+    attributes.extend(object.as_raw_fd().to_ne_bytes());
+    attributes.extend((BYTES as u32).to_ne_bytes());
+    attributes.extend((info.as_mut_ptr() as u64).to_ne_bytes());
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &attributes)?;
+    Ok(info)
+}
+
+/// Pins an object at `path` on a bpf filesystem (`BPF_OBJ_PIN`, 4.4).
+///
+/// # Errors
+/// The kernel's own, e.g. `EPERM` where `path` is on another filesystem.
+pub fn pin(object: impl AsFd, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attributes = Vec::with_capacity(16);
+    attributes.extend((path.as_ptr() as u64).to_ne_bytes());
+    attributes.extend(object.as_fd().as_raw_fd().to_ne_bytes());
+    attributes.extend(0u32.to_ne_bytes());
+    bpf(BPF_OBJ_PIN, &attributes).map(|_| ())
 }
 
 /// A link of an iterator program to one map (`BPF_LINK_CREATE` with `bpf_iter_link_info`, 5.8).

@@ -2,9 +2,7 @@
 //! kernel has it (6.6), else by a filter of a priority and handle of our own, which a later run finds and replaces.
 
 use std::{
-    fs,
     mem::ManuallyDrop,
-    os::fd::AsFd as _,
     path::{Path, PathBuf},
 };
 
@@ -12,30 +10,35 @@ use anyhow::{Context as _, Result};
 use aya::{
     Ebpf,
     programs::{
-        LinkOrder, SchedClassifier, TcAttachType,
-        links::FdLink,
+        SchedClassifier, TcAttachType,
         tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions, TcHandle},
     },
 };
 
-use super::{attach::Attachment, device::UplinkSpec, netns::within, sys};
+use super::{
+    attach::{Attachment, Place},
+    device::{Device, UplinkSpec},
+    netns::within,
+};
 
 /// Our filters on kernels without TCX: first in the chain, under a handle that is ours.
 const PRIORITY: u16 = 1;
 const HANDLE: TcHandle = TcHandle::new(0, 0x0b5e);
 
-const DIRECTIONS: [(TcAttachType, &str); 2] = [
-    (TcAttachType::Egress, "egress"),
-    (TcAttachType::Ingress, "ingress"),
+const DIRECTIONS: [(TcAttachType, &str, u32); 2] = [
+    (TcAttachType::Egress, "egress", TCX_EGRESS),
+    (TcAttachType::Ingress, "ingress", TCX_INGRESS),
 ];
 
-/// What keeps an uplink's two programs attached.
-pub struct UplinkAttachment(
-    #[expect(dead_code, reason = "dropping a link detaches its program")] Vec<Held>,
-);
+/// `enum bpf_attach_type`.
+const TCX_INGRESS: u32 = 46;
+const TCX_EGRESS: u32 = 47;
 
-enum Held {
-    Link(#[expect(dead_code, reason = "dropping the link detaches the program")] Attachment),
+/// What keeps an uplink's two programs attached, egress first.
+pub struct UplinkAttachment(pub [Held; 2]);
+
+pub enum Held {
+    Link(Attachment),
     Filter {
         link: Option<SchedClassifierLink>,
         netns: Option<PathBuf>,
@@ -71,59 +74,49 @@ impl Drop for Held {
 pub fn attach(
     ebpf: &mut Ebpf,
     index: usize,
-    spec: &UplinkSpec,
+    device: &Device,
+    root: &Path,
     pins: Option<&Path>,
 ) -> Result<UplinkAttachment> {
-    let mut held = Vec::new();
-    for (direction, word) in DIRECTIONS {
+    let mut attach = |(direction, word, attach_type): (TcAttachType, &str, u32)| {
         let name = format!("uplink{index}_{word}");
-        let program: &mut SchedClassifier = ebpf
-            .program_mut(&name)
-            .with_context(|| format!("no program `{name}` in the object"))?
-            .try_into()
-            .with_context(|| format!("program `{name}`"))?;
-        if program.fd().is_err() {
-            program
-                .load()
-                .with_context(|| format!("load program `{name}`"))?;
-        }
+        let spec = &device.spec;
+        load(ebpf, &name)?;
         let pin = pins.map(|directory| directory.join(format!("link_{name}")));
-        let attachment = within(spec.netns.as_deref(), || {
-            attach_one(program, spec, direction, pin.as_deref())
+        let place = Place::Device {
+            netns: spec.netns.clone(),
+            ifindex: device.ifindex,
+        };
+        let program = ebpf.program(&name).context("it was there")?;
+        let link = Attachment::new(&name, program, place, attach_type, root, pin);
+        if let Ok(link) = link {
+            return Ok(Held::Link(link));
+        }
+        let program = classifier(ebpf, &name)?;
+        within(spec.netns.as_deref(), || {
+            attach_filter(program, spec, direction, pins.is_some())
         })
-        .with_context(|| format!("attach `{name}` to `{spec}`"))?;
-        held.push(attachment);
-    }
-    Ok(UplinkAttachment(held))
+        .with_context(|| format!("attach `{name}` to `{spec}`"))
+    };
+    let [egress, ingress] = DIRECTIONS;
+    Ok(UplinkAttachment([attach(egress)?, attach(ingress)?]))
 }
 
-fn attach_one(
-    program: &mut SchedClassifier,
-    spec: &UplinkSpec,
-    direction: TcAttachType,
-    pin: Option<&Path>,
-) -> Result<Held> {
-    if let Some(pin) = pin.filter(|pin| pin.exists()) {
-        let link = sys::open_pinned(pin)
-            .with_context(|| format!("open pinned link `{}`", pin.display()))?;
-        if sys::update_link(&link, program.fd()?.as_fd()).is_ok() {
-            return Ok(Held::Link(Attachment::Replaced(link)));
-        }
-        // The device behind the link is gone: the link holds nothing any more.
-        fs::remove_file(pin).with_context(|| format!("remove stale link `{}`", pin.display()))?;
+fn load(ebpf: &mut Ebpf, name: &str) -> Result<()> {
+    let program = classifier(ebpf, name)?;
+    if program.fd().is_err() {
+        program
+            .load()
+            .with_context(|| format!("load program `{name}`"))?;
     }
-    let first = TcAttachOptions::TcxOrder(LinkOrder::first());
-    let Ok(id) = program.attach_with_options(&spec.device, direction, first) else {
-        return attach_filter(program, spec, direction, pin.is_some());
-    };
-    let link = FdLink::try_from(program.take_link(id)?)?;
-    Ok(Held::Link(match pin {
-        Some(pin) => Attachment::Pinned(
-            link.pin(pin)
-                .with_context(|| format!("pin link `{}`", pin.display()))?,
-        ),
-        None => Attachment::Held(link),
-    }))
+    Ok(())
+}
+
+fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SchedClassifier> {
+    ebpf.program_mut(name)
+        .with_context(|| format!("no program `{name}` in the object"))?
+        .try_into()
+        .with_context(|| format!("program `{name}`"))
 }
 
 /// A filter outlives its maker: one that an earlier run left is replaced in place.
@@ -164,7 +157,7 @@ pub fn remove_filters(spec: &UplinkSpec) -> Result<Vec<String>> {
     within(spec.netns.as_deref(), || {
         let mut removed = Vec::new();
         for index in 0..observer_ebpf::abi::UPLINKS_MAX {
-            for (direction, word) in DIRECTIONS {
+            for (direction, word, _) in DIRECTIONS {
                 let name = format!("uplink{index}_{word}");
                 if tc::qdisc_detach_program(&spec.device, direction, &name).is_ok() {
                     removed.push(format!("{spec} {name}"));

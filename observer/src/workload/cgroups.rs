@@ -39,6 +39,11 @@ impl Cgroups {
         cgroups
     }
 
+    /// The hierarchy is found at `root` now.
+    pub fn move_root(&mut self, root: PathBuf) {
+        self.root = root;
+    }
+
     pub fn learn(&mut self, id: u64, path: &str, tick: u32) {
         self.insert(id, Some(Place::of(path)), tick);
     }

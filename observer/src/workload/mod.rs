@@ -61,6 +61,11 @@ impl Workloads {
         }
     }
 
+    /// The hierarchy is found at `root` now.
+    pub fn move_root(&mut self, root: PathBuf) {
+        self.cgroups.move_root(root);
+    }
+
     /// Takes in what the kernel half told.
     pub fn learn(&mut self, note: Note) {
         match note {

@@ -51,6 +51,34 @@ macro_rules! words {
 pub const UNKNOWN: &str = "unknown";
 
 words! {
+    /// What others, or the machine, did to the agent.
+    Fault {
+        /// A program at the cgroup root was taken away or replaced.
+        HookDetached = "hook_detached",
+        /// A program at an uplink was taken away or replaced.
+        UplinkDetached = "uplink_detached",
+        /// The unified cgroup hierarchy is mounted somewhere else, or nowhere.
+        CgroupMoved = "cgroup_moved",
+        /// Pins, or the filesystem that they were on, are gone.
+        PinsGone = "pins_gone",
+        /// A record in a ring is never finished: what comes behind it cannot be read.
+        RingStalled = "ring_stalled",
+        /// The wall clock was set.
+        ClockStep = "clock_step",
+    }
+}
+
+words! {
+    /// How a fault ended.
+    Mending {
+        /// Everything is as before.
+        Repaired = "repaired",
+        /// The agent goes on with less.
+        Degraded = "degraded",
+    }
+}
+
+words! {
     /// How the process that owns a socket is known.
     OwnerBasis {
         /// It called connect or sendmsg.

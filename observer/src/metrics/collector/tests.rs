@@ -4,12 +4,23 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use observer_core::{
     aggregate::{BalanceReport, FlowsEnded, InterfaceTotal, RemainderTotal},
-    model::names::{LossPlace, Measure, Outcome, RemainderReason},
+    model::names::{LossPlace, Measure, Mending, Outcome, RemainderReason},
 };
 use prometheus::{Registry, TextEncoder};
 
 use super::*;
 use crate::metrics::{Shared, declare::OF_PROCESS, manual};
+
+/// One that was mended and one that lasts.
+fn faults() -> FaultState {
+    FaultState {
+        counts: vec![
+            (Fault::HookDetached, Mending::Repaired, 2),
+            (Fault::PinsGone, Mending::Degraded, 1),
+        ],
+        degraded: vec![Fault::PinsGone],
+    }
+}
 
 /// Two destinations, one of them unknown but for its cloud, and one uplink.
 pub fn snapshot() -> Snapshot {
@@ -118,6 +129,7 @@ fn a_small_snapshot_has_this_text() {
     let published = Published {
         snapshot: snapshot(),
         run_times: run_times(),
+        faults: faults(),
     };
     *latest.lock().expect("no panic holds it") = Some(Arc::new(published));
     manual::assert_current("observer/src/metrics/collector/exposition.txt", &text());
@@ -126,7 +138,7 @@ fn a_small_snapshot_has_this_text() {
 #[test]
 fn every_name_in_the_text_is_declared_and_every_declared_name_is_in_it() {
     let shared = Shared::new(build()).expect("declared");
-    shared.publish(snapshot(), run_times());
+    shared.publish(snapshot(), run_times(), faults());
     let text = shared.text().expect("written");
     let names: BTreeSet<&str> = text
         .lines()
@@ -144,7 +156,7 @@ fn every_name_in_the_text_is_declared_and_every_declared_name_is_in_it() {
 #[test]
 fn programs_that_were_not_timed_have_no_series() {
     let shared = Shared::new(build()).expect("declared");
-    shared.publish(snapshot(), Vec::new());
+    shared.publish(snapshot(), Vec::new(), FaultState::default());
     let text = shared.text().expect("written");
     assert!(!text.contains(BPF_RUN_SECONDS.name));
     assert!(text.contains(WIRE_BYTES.name));

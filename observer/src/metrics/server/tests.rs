@@ -4,7 +4,7 @@ use observer_core::aggregate::BalanceReport;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::metrics::{BuildInfo, collector::tests};
+use crate::metrics::{BuildInfo, FaultState, collector::tests};
 
 /// Runs `test` against a server on loopback.
 fn with_server<F: Future<Output = ()>>(test: impl FnOnce(SocketAddr, Shared) -> F) {
@@ -40,7 +40,7 @@ fn paths_and_methods_have_their_answers() {
     with_server(|address, shared| async move {
         let (head, _) = ask(address, "GET /coverage").await;
         assert!(head.starts_with("http/1.1 503 "), "{head}");
-        shared.publish(tests::snapshot(), tests::run_times());
+        shared.publish(tests::snapshot(), tests::run_times(), FaultState::default());
         let cases = [
             (
                 "GET /metrics",
@@ -72,7 +72,7 @@ fn paths_and_methods_have_their_answers() {
 #[test]
 fn bodies_are_what_was_published() {
     with_server(|address, shared| async move {
-        shared.publish(tests::snapshot(), tests::run_times());
+        shared.publish(tests::snapshot(), tests::run_times(), FaultState::default());
         let (_, json) = ask(address, "GET /coverage").await;
         let balances: Vec<BalanceReport> = serde_json::from_str(&json).expect("accounts");
         assert_eq!(balances, tests::snapshot().balances);
