@@ -4,6 +4,7 @@ mod agent;
 mod cli;
 mod metrics;
 mod probe;
+mod support;
 mod workload;
 
 use std::process::ExitCode;

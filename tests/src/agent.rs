@@ -246,6 +246,12 @@ impl Agent {
             .collect()
     }
 
+    /// Where it serves.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The agent's process.
     #[must_use]
     pub fn pid(&self) -> u32 {

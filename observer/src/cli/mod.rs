@@ -5,6 +5,7 @@ mod detach;
 mod doctor;
 mod report;
 mod run;
+mod support_bundle;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,8 @@ enum Verb {
     Classify(classify::Arguments),
     /// Remove every program, link and pin of ours from the kernel.
     Detach(detach::Arguments),
+    /// Write what a maintainer needs into one archive, names taken out.
+    SupportBundle(support_bundle::Arguments),
     /// Reports over what was counted.
     #[command(subcommand)]
     Report(report::Report),
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Classify(arguments) => classify::run(&arguments),
         Verb::Detach(arguments) => detach::run(&arguments),
+        Verb::SupportBundle(arguments) => support_bundle::run(&arguments),
         Verb::Report(report) => report::run(&report),
     };
     match done {

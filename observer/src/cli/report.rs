@@ -57,7 +57,7 @@ pub fn run(report: &Report) -> Result<ExitCode> {
 }
 
 /// Body of a small answer from our own server.
-fn get(address: SocketAddr, path: &str) -> Result<String> {
+pub fn get(address: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     write!(

@@ -14,7 +14,7 @@ use super::{netns::within, sys};
 
 /// Programs attached to the cgroup root, with the attach type of each (`enum bpf_attach_type`); which of them a hook is
 /// named after is their own business.
-const HOOKS: [(&str, u32); 13] = [
+pub const HOOKS: [(&str, u32); 13] = [
     ("note_origin", INET_SOCK_CREATE),
     ("count_egress", INET_EGRESS),
     ("count_ingress", INET_INGRESS),

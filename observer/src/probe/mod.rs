@@ -34,6 +34,7 @@ use aya::{
 };
 use observer_ebpf::abi;
 
+pub use self::read::loaded_programs_of_ours;
 use self::{
     cgroup::Root,
     device::{Device, UplinkSpec},

@@ -19,11 +19,11 @@ use nix::{
     errno::Errno,
     sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
 };
-use observer_ebpf::abi::{Counters, LOSSES, Lost, UplinkTotals};
+use observer_ebpf::abi::{Counters, LOSSES, Lost, UPLINKS_MAX, UplinkTotals};
 
 use super::{
-    COUNTERS, Probe, RunTime, UDP_KEY, UDP_VALUE, UPLINK_TOTALS, device::InterfaceCounters,
-    ring::Ring, ring_descriptor, sys, take,
+    COUNTERS, Probe, RunTime, UDP_KEY, UDP_VALUE, UPLINK_TOTALS, attach::HOOKS,
+    device::InterfaceCounters, ring::Ring, ring_descriptor, sys, take,
 };
 
 /// Passes over all sockets in one tick; a second one only where the ring was full for a moment.
@@ -265,6 +265,34 @@ impl Probe {
             .filter(|time| time.run_ns != 0)
             .collect()
     }
+}
+
+/// Programs in the kernel that have the names of ours, of whichever agent; empty where the privileges do not allow to look.
+pub fn loaded_programs_of_ours() -> Vec<RunTime> {
+    loaded_programs()
+        .filter_map(Result::ok)
+        .filter_map(|info| {
+            let program = info.name_as_str().filter(|name| is_ours(name))?.to_owned();
+            Some(RunTime {
+                program,
+                run_ns: u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX),
+                runs: info.run_count(),
+            })
+        })
+        .collect()
+}
+
+/// The kernel keeps 15 bytes of a name (`BPF_OBJ_NAME_LEN`).
+fn is_ours(name: &str) -> bool {
+    let uplink = name
+        .strip_prefix("uplink")
+        .and_then(|rest| rest.split_once('_'))
+        .is_some_and(|(row, way)| {
+            row.parse::<u32>().is_ok_and(|row| row < UPLINKS_MAX)
+                && matches!(way, "egress" | "ingress")
+        });
+    let walks = ["read_flows", "find_holders", "note_cgroup"];
+    uplink || walks.contains(&name) || HOOKS.iter().any(|(hook, _)| *hook == name)
 }
 
 /// Word-wise sum over all CPUs.
