@@ -14,6 +14,8 @@ pub enum Group {
     Matrix,
     /// Other traffic counters, to compare with
     Peers,
+    /// Containers made by a runtime
+    Containers,
     /// A Kubernetes API server and node
     K8s,
 }
@@ -62,6 +64,7 @@ impl Group {
                 "nethogs",
                 "bpftrace",
             ],
+            Self::Containers => &["runc"],
             Self::K8s => &[
                 "etcd-server",
                 "containerd",

@@ -56,10 +56,12 @@ fn ended(mut child: Child) -> Result<()> {
     Ok(())
 }
 
-/// One connection as `uid`, under the name `comm`, from inside `cgroup`.
+/// One connection as `uid`, under the name `comm`, from inside `cgroup`; `-` stays where it is.
 pub fn call(server: SocketAddr, comm: &str, uid: u32, cgroup: &str) -> Result<()> {
-    fs::write(Path::new(cgroup).join("cgroup.procs"), "0")
-        .with_context(|| format!("enter `{cgroup}`"))?;
+    if cgroup != "-" {
+        fs::write(Path::new(cgroup).join("cgroup.procs"), "0")
+            .with_context(|| format!("enter `{cgroup}`"))?;
+    }
     nix::sys::prctl::set_name(&std::ffi::CString::new(comm)?).context("set the name")?;
     setuid(Uid::from_raw(uid)).context("become another user")?;
     let stream = TcpStream::connect(server).context("connect")?;
