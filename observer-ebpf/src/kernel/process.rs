@@ -149,7 +149,8 @@ unsafe fn write_path(note: *mut Note, path: u64) {
                 name.unwrap_or(0) as *const c_void,
             )
         };
-        if written <= 0 {
+        // A name that fills the room may be longer.
+        if written <= 0 || written >= NAME_BYTES as i64 {
             break;
         }
         // The mask tells the verifier what is known: a name is not longer.

@@ -4,6 +4,7 @@ mod endpoint;
 mod host;
 mod losses;
 mod packet;
+mod process;
 mod read;
 mod tcp;
 mod udp;
