@@ -150,11 +150,12 @@ unsafe fn write_path(note: *mut Note, path: u64) {
             )
         };
         // A name that fills the room may be longer.
-        if written <= 0 || written >= NAME_BYTES as i64 {
+        let written = written.cast_unsigned();
+        if written == 0 || written >= NAME_BYTES as u64 {
             break;
         }
         // The mask tells the verifier what is known: a name is not longer.
-        used += written.cast_unsigned() as u32 & (2 * NAME_BYTES as u32 - 1);
+        used += written as u32 & (NAME_BYTES as u32 - 1);
         entry = parent;
     }
     // SAFETY: `note` is reserved room.
