@@ -120,6 +120,7 @@ unsafe fn write_path(note: *mut Note, path: u64) {
     let mut entry = peek::read::<u64>(path, Field::PathEntry).unwrap_or(0);
     let mut mount = peek::read::<u64>(path, Field::PathMount).unwrap_or(0);
     let mut used: u32 = 0;
+    let mut filled = 0;
     let mut whole = false;
     for _ in 0..STEPS_MAX {
         let root = peek::read::<u64>(mount, Field::MountRoot).unwrap_or(0);
@@ -149,19 +150,20 @@ unsafe fn write_path(note: *mut Note, path: u64) {
                 name.unwrap_or(0) as *const c_void,
             )
         };
-        // A name that fills the room may be longer.
-        let written = written.cast_unsigned();
-        if written == 0 || written >= NAME_BYTES as u64 {
+        if written <= 0 {
             break;
         }
-        // The mask tells the verifier what is known: a name is not longer.
-        used += written as u32 & (NAME_BYTES as u32 - 1);
+        // The mask tells the verifier what is known: a name is not longer. One that fills the room may be; that is no
+        // branch here, because the verifier follows each through all further steps.
+        let written = written.cast_unsigned() as u32 & (2 * NAME_BYTES as u32 - 1);
+        filled |= written & NAME_BYTES as u32;
+        used += written;
         entry = parent;
     }
     // SAFETY: `note` is reserved room.
     unsafe {
         (*note).text_bytes = used;
-        (*note).cut = u32::from(!whole);
+        (*note).cut = u32::from(!whole || filled != 0);
     }
 }
 
