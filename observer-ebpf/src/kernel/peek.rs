@@ -63,6 +63,19 @@ pub fn read<T: Default>(address: u64, field: Field) -> Option<T> {
     (failed == 0).then_some(value)
 }
 
+/// As [`read`], 0 where it cannot be: without a branch for the verifier to follow, because the helper clears what it cannot
+/// fill.
+#[inline(always)]
+pub fn word(address: u64, field: Field) -> u64 {
+    let mut value = 0_u64;
+    if knows(field) {
+        let at = place(address, field);
+        // SAFETY: the helper checks the address that it reads; the buffer is as long as said.
+        unsafe { bpf_probe_read_kernel((&raw mut value).cast(), 8, at as *const c_void) };
+    }
+    value
+}
+
 /// A pointer in `field`; `None` where it is null.
 #[inline(always)]
 pub fn pointer(address: u64, field: Field) -> Option<u64> {

@@ -117,13 +117,13 @@ pub unsafe fn submit(note: *mut Note) {
 /// fs/d_path.c). No lock is held: a directory that is renamed at this moment may give either name.
 #[inline(always)]
 unsafe fn write_path(note: *mut Note, path: u64) {
-    let mut entry = peek::read::<u64>(path, Field::PathEntry).unwrap_or(0);
-    let mut mount = peek::read::<u64>(path, Field::PathMount).unwrap_or(0);
+    let mut entry = peek::word(path, Field::PathEntry);
+    let mut mount = peek::word(path, Field::PathMount);
     let mut used: u32 = 0;
     let mut filled = 0;
     let mut whole = false;
     for _ in 0..STEPS_MAX {
-        let root = peek::read::<u64>(mount, Field::MountRoot).unwrap_or(0);
+        let root = peek::word(mount, Field::MountRoot);
         if entry == root {
             let Some(point) = mount_point(mount) else {
                 whole = true;
@@ -132,7 +132,7 @@ unsafe fn write_path(note: *mut Note, path: u64) {
             (mount, entry) = point;
             continue;
         }
-        let parent = peek::read::<u64>(entry, Field::EntryParent).unwrap_or(0);
+        let parent = peek::word(entry, Field::EntryParent);
         if parent == entry {
             whole = true;
             break;
@@ -140,15 +140,11 @@ unsafe fn write_path(note: *mut Note, path: u64) {
         if used as usize > TEXT_BYTES - NAME_BYTES || !peek::knows(Field::EntryName) {
             break;
         }
-        let name = peek::pointer(peek::place(entry, Field::EntryName), Field::NameText);
+        let name = peek::word(peek::place(entry, Field::EntryName), Field::NameText);
         // SAFETY: `used` leaves room for a name; the helper writes that much at the most.
         let written = unsafe {
             let to = (&raw mut (*note).text).cast::<u8>().add(used as usize);
-            bpf_probe_read_kernel_str(
-                to.cast(),
-                NAME_BYTES as u32,
-                name.unwrap_or(0) as *const c_void,
-            )
+            bpf_probe_read_kernel_str(to.cast(), NAME_BYTES as u32, name as *const c_void)
         };
         if written <= 0 {
             break;
@@ -174,7 +170,7 @@ fn mount_point(vfsmount: u64) -> Option<(u64, u64)> {
         return None;
     }
     let mount = vfsmount.wrapping_sub(peek::place(0, Field::MountSelf));
-    let parent = peek::pointer(mount, Field::MountParent).filter(|parent| *parent != mount)?;
-    let point = peek::pointer(mount, Field::MountPoint)?;
-    Some((peek::place(parent, Field::MountSelf), point))
+    let parent = peek::word(mount, Field::MountParent);
+    let point = peek::word(mount, Field::MountPoint);
+    (parent != mount).then(|| (peek::place(parent, Field::MountSelf), point))
 }
