@@ -5,18 +5,20 @@ mod common;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     io::{Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use common::{PORT, guarded};
+use common::{
+    PORT, guarded,
+    places::{Places, serve},
+};
 use observer_tests::{
-    Host, Testbed, Wire,
+    Testbed, Wire,
     agent::{Agent, uplink},
     topology::{self, Bridged},
 };
@@ -78,71 +80,6 @@ fn tally(records: &[Value], device: &str, port: &str, declared: &[Value]) -> Tal
     tally
 }
 
-/// Answers whoever calls, until it is told to stop by a connection that sends nothing.
-fn serve(far: &Host, address: SocketAddr) -> Result<std::thread::JoinHandle<Result<()>>> {
-    let listener = far.run(|| TcpListener::bind(address)).context("listen")?;
-    Ok(far.start("far-server", move || {
-        for stream in listener.incoming() {
-            let mut stream = stream?;
-            let mut request = Vec::new();
-            if stream.read_to_end(&mut request)? == 0 {
-                return Ok(());
-            }
-            stream.write_all(&[b'a'; 1_000])?;
-        }
-        Ok(())
-    })?)
-}
-
-/// Directories of the run that go with the value: programs, and cgroups below one of its own.
-struct Places {
-    programs: PathBuf,
-    cgroup: PathBuf,
-}
-
-impl Places {
-    fn new(name: &str) -> Result<Self> {
-        let unique = format!("observer-test-{name}-{}", std::process::id());
-        let mounts = fs::read_to_string("/proc/self/mounts")?;
-        let root = mounts
-            .lines()
-            .filter_map(|line| {
-                line.split(' ')
-                    .collect::<Vec<_>>()
-                    .get(1..3)
-                    .map(<[_]>::to_vec)
-            })
-            .find(|words| words[1] == "cgroup2")
-            .map(|words| PathBuf::from(words[0]))
-            .context("no unified cgroup hierarchy is mounted")?;
-        let places = Self {
-            programs: std::env::temp_dir().join(&unique),
-            cgroup: root.join(&unique),
-        };
-        fs::create_dir_all(&places.programs)?;
-        fs::create_dir(&places.cgroup)?;
-        Ok(places)
-    }
-
-    /// The program under several names.
-    fn copies(&self, names: &[&str]) -> Result<()> {
-        for name in names {
-            fs::copy(PROGRAM, self.programs.join(name)).context("copy the program")?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Places {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.programs);
-        for below in fs::read_dir(&self.cgroup).into_iter().flatten().flatten() {
-            let _ = fs::remove_dir(below.path());
-        }
-        let _ = fs::remove_dir(&self.cgroup);
-    }
-}
-
 fn declarations(output: &[u8]) -> Result<Vec<Value>> {
     String::from_utf8_lossy(output)
         .lines()
@@ -158,7 +95,7 @@ fn owners_of_short_processes() {
         let bed = Testbed::new("lives")?;
         let net = topology::bridged(&bed, &Wire::default())?;
         let places = Places::new("lives")?;
-        places.copies(&["alpha", "beta", "gamma", "delta"])?;
+        places.copies(PROGRAM, &["alpha", "beta", "gamma", "delta"])?;
         let uplink = uplink(&net.near, net.near_device);
         let server = net.far_address(4, PORT);
         let far = serve(&net.far, server)?;
@@ -167,6 +104,7 @@ fn owners_of_short_processes() {
         command
             .args(["churn", &count.to_string(), &server.to_string()])
             .args([&places.programs, &places.cgroup])
+            .arg("job")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let output = net.near.spawn(command)?.output(TIMEOUT)?;

@@ -21,15 +21,22 @@ const BATCH: usize = 50;
 const UIDS: usize = 100;
 
 /// Starts `count` short processes, each calling `server` once: under one of the programs in the directory `executables`,
-/// another name and user each, a batch in a cgroup of its own below `cgroups` that is gone right after it.
-pub fn churn(count: usize, server: SocketAddr, executables: &str, cgroups: &str) -> Result<()> {
+/// another name and user each, a batch in a cgroup of its own below `cgroups`, named `unit` and the batch, that is gone right
+/// after it.
+pub fn churn(
+    count: usize,
+    server: SocketAddr,
+    executables: &str,
+    cgroups: &str,
+    unit: &str,
+) -> Result<()> {
     let mut programs: Vec<_> = fs::read_dir(executables)?
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<_>>()?;
     programs.sort();
     ensure!(!programs.is_empty(), "no program in `{executables}`");
     for batch in (0..count).step_by(BATCH) {
-        let cgroup = Path::new(cgroups).join(format!("job-{batch}.service"));
+        let cgroup = Path::new(cgroups).join(format!("{unit}-{batch}.service"));
         fs::create_dir(&cgroup).with_context(|| format!("make `{}`", cgroup.display()))?;
         let mut running: Vec<Child> = Vec::new();
         for index in batch..count.min(batch + BATCH) {

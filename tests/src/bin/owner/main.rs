@@ -25,8 +25,8 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["churn", count, server, executables, cgroups] => {
-            calls::churn(count.parse()?, server.parse()?, executables, cgroups)
+        ["churn", count, server, executables, cgroups, unit] => {
+            calls::churn(count.parse()?, server.parse()?, executables, cgroups, unit)
         }
         ["call", server, comm, uid, cgroup] => {
             calls::call(server.parse()?, comm, uid.parse()?, cgroup)
