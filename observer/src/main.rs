@@ -3,6 +3,7 @@
 mod agent;
 mod cli;
 mod metrics;
+mod place;
 mod probe;
 mod support;
 mod workload;
