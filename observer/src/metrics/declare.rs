@@ -159,6 +159,19 @@ pub const BUILD_INFO: Metric = Metric {
     labels: &["version", "catalog_version"],
 };
 
+pub const SOURCE_INFO: Metric = Metric {
+    name: "observer_source_info",
+    kind: Kind::Gauge,
+    unit: "",
+    help: "Always 1: where this host stands.",
+    labels: &[
+        "source_cloud",
+        "source_account",
+        "source_region",
+        "source_zone",
+    ],
+};
+
 pub const PROCESS_CPU_SECONDS: Metric = Metric {
     name: "process_cpu_seconds_total",
     kind: Kind::Counter,
@@ -224,6 +237,9 @@ pub const OF_SNAPSHOT: &[Metric] = &[
     BUILD_INFO,
 ];
 
+/// Of the host itself.
+pub const OF_PLACE: &[Metric] = &[SOURCE_INFO];
+
 /// Of the agent's own process.
 pub const OF_PROCESS: &[Metric] = &[
     PROCESS_CPU_SECONDS,
@@ -240,7 +256,7 @@ mod tests {
 
     #[test]
     fn counters_end_in_total_and_units_are_in_names() {
-        for metric in OF_SNAPSHOT.iter().chain(OF_PROCESS) {
+        for metric in OF_SNAPSHOT.iter().chain(OF_PLACE).chain(OF_PROCESS) {
             let counter = metric.kind == Kind::Counter;
             assert_eq!(counter, metric.name.ends_with("_total"), "{}", metric.name);
             if matches!(metric.unit, "bytes" | "seconds") {

@@ -6,7 +6,7 @@ use observer_core::model::names::{
     Direction, Fault, LossPlace, Measure, Mending, Outcome, RemainderReason,
 };
 
-use super::declare::{Kind, Metric, OF_PROCESS, OF_SNAPSHOT};
+use super::declare::{Kind, Metric, OF_PLACE, OF_PROCESS, OF_SNAPSHOT};
 
 /// Fails where the file at `path` of the repository is not `text`; writes it where `UPDATE_DOCS` is 1.
 pub fn assert_current(path: &str, text: &str) {
@@ -30,7 +30,8 @@ run `UPDATE_DOCS=1 cargo test -p observer`. -->
 `observer run --listen 127.0.0.1:9464` serves `http://127.0.0.1:9464/metrics` in Prometheus' text format 0.0.4.
 `/coverage` has the account of each uplink as JSON; `observer report coverage` prints it as a table.
 
-- Values are those of the agent's last tick. Before the first there are only `observer_build_info` and `process_*`.
+- Values are those of the agent's last tick. Before the first there are only `observer_build_info`, `observer_source_info` and
+  `process_*`.
 - Bytes, packets and remainders are the kernel's totals; they outlive the agent where its maps are pinned, and begin
   anew where they are not. `observer_flows_total` begins anew with the agent.
 - What is not known is `unknown`. An address, a port or a name that was asked for is never a label. `api_state`,
@@ -50,6 +51,7 @@ const LABELS: &str = "
 fn text() -> String {
     let mut text = HEAD.to_owned();
     section(&mut text, "Traffic and accounts", OF_SNAPSHOT);
+    section(&mut text, "The host", OF_PLACE);
     section(&mut text, "The agent's own process", OF_PROCESS);
     text += LABELS;
     for (label, values) in [
@@ -66,6 +68,7 @@ fn text() -> String {
         ("place", words(LossPlace::WORDS)),
         ("fault", words(Fault::WORDS)),
         ("program", "name of the kernel program".to_owned()),
+        ("source_cloud`, `source_account`, `source_region`, `source_zone", "as in records, see [source-place.md](source-place.md)".to_owned()),
     ] {
         let _ = writeln!(text, "| `{label}` | {values} |");
     }

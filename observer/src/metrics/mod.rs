@@ -3,6 +3,7 @@
 
 mod collector;
 mod declare;
+mod place;
 mod process;
 pub mod server;
 
@@ -17,16 +18,18 @@ use observer_core::{
     model::{
         kernel::ProgramRunTime,
         names::{Fault, Mending},
+        record::SourcePlace,
     },
 };
 use prometheus::{Registry, TextEncoder};
 
-use self::{collector::SnapshotCollector, process::ProcessCollector};
+use self::{collector::SnapshotCollector, place::PlaceCollector, process::ProcessCollector};
 
 /// The latest readings, between the agent, which publishes, and the server, which serves. Clones share them.
 #[derive(Clone)]
 pub struct Shared {
     latest: Latest,
+    source: Arc<Mutex<SourcePlace>>,
     registry: Registry,
 }
 
@@ -67,10 +70,18 @@ impl Shared {
         registry
             .register(Box::new(snapshot))
             .context("register the agent's metrics")?;
+        let source = Arc::default();
+        registry
+            .register(Box::new(PlaceCollector::new(Arc::clone(&source))?))
+            .context("register the metric of the place")?;
         registry
             .register(Box::new(ProcessCollector::new()?))
             .context("register the metrics of the process")?;
-        Ok(Self { latest, registry })
+        Ok(Self {
+            latest,
+            source,
+            registry,
+        })
     }
 
     /// Makes the readings of one tick the ones that are served. Programs that the kernel takes no time of stay out of
@@ -82,6 +93,11 @@ impl Shared {
             faults,
         };
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(published));
+    }
+
+    /// Says where the host stands from now on.
+    pub fn stand(&self, source: SourcePlace) {
+        *self.source.lock().unwrap_or_else(PoisonError::into_inner) = source;
     }
 
     /// Everything in Prometheus' text format 0.0.4.

@@ -9,7 +9,11 @@ use observer_core::{
 use prometheus::{Registry, TextEncoder};
 
 use super::*;
-use crate::metrics::{Shared, declare::OF_PROCESS, manual};
+use crate::metrics::{
+    Shared,
+    declare::{OF_PLACE, OF_PROCESS},
+    manual,
+};
 
 /// One that was mended and one that lasts.
 fn faults() -> FaultState {
@@ -147,6 +151,7 @@ fn every_name_in_the_text_is_declared_and_every_declared_name_is_in_it() {
         .collect();
     let declared: BTreeSet<&str> = OF_SNAPSHOT
         .iter()
+        .chain(OF_PLACE)
         .chain(OF_PROCESS)
         .map(|metric| metric.name)
         .collect();
