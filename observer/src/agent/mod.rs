@@ -20,14 +20,14 @@ use observer_core::{
         flow::FlowTotals,
         kernel::{Losses, ProgramRunTime, UplinkIndex},
         names::{Fault, LossPlace, Measure},
-        record::RecordContext,
+        record::{RecordContext, SourcePlace},
         time::Moment,
     },
     pipeline::{Pipeline, PipelineConfig, TickInput},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::Notify,
+    sync::{Notify, watch},
     task::JoinSet,
     time::{MissedTickBehavior, interval, sleep},
 };
@@ -38,6 +38,7 @@ use self::{
 };
 use crate::{
     metrics::{self, BuildInfo, FaultState, Shared},
+    place::{self, Dmi, Endpoints},
     probe::{self, Prefix, Probe, device::Device, health::Health},
     workload::Workloads,
 };
@@ -72,6 +73,15 @@ async fn serve(settings: Settings) -> Result<()> {
     if let Some(listener) = server {
         servers.spawn(metrics::server::serve(listener, shared.clone()));
     }
+    // Where the host stands: what is known without asking at once, the rest when it is answered.
+    let firmware = Dmi::read(&settings.firmware);
+    let (told, mut found) = watch::channel(place::known(&settings.source, &firmware));
+    agent.stand(found.borrow_and_update().place(), &shared);
+    // A reload sends what the operator says then, and so makes it ask again.
+    let (_reload, overrides) = watch::channel(settings.source.clone());
+    servers.spawn(async move {
+        place::watch(overrides, &firmware, &Endpoints::default(), &told).await;
+    });
     agent.publish_tick(&shared)?;
 
     let end = sleep(
@@ -93,6 +103,11 @@ async fn serve(settings: Settings) -> Result<()> {
             _ = interrupt.recv() => break,
             () = &mut end => break,
             _ = ticks.tick() => agent.publish_tick(&shared)?,
+            Ok(()) = found.changed() => {
+                let found = found.borrow_and_update().clone();
+                eprintln!("observer: source place: {found}");
+                agent.stand(found.place(), &shared);
+            }
             () = filling.notified() => agent.drain_events()?,
         }
     }
@@ -175,6 +190,16 @@ impl Agent {
             version: self.context.agent_version.clone(),
             catalog_version: self.context.catalog_version.clone(),
         }
+    }
+
+    /// Says in all records from now on, and in the metrics, where this host stands.
+    fn stand(&mut self, source: SourcePlace, shared: &Shared) {
+        shared.stand(source.clone());
+        self.context = Arc::new(RecordContext {
+            source,
+            ..(*self.context).clone()
+        });
+        self.pipeline.set_context(Arc::clone(&self.context));
     }
 
     /// One interval, and what the metrics say of it.

@@ -4,7 +4,10 @@ use std::{convert::Infallible, fs, net::SocketAddr, path::PathBuf, str::FromStr,
 
 use anyhow::{Context as _, Result};
 
-use crate::probe::{self, device::UplinkSpec};
+use crate::{
+    place::{Overrides, dmi::Directories},
+    probe::{self, device::UplinkSpec},
+};
 
 /// Where pins go unless the operator says otherwise.
 pub const PINS: &str = "/sys/fs/bpf/observer";
@@ -16,6 +19,9 @@ pub struct Settings {
     pub tick: Duration,
     pub host: Option<String>,
     pub cluster: Option<String>,
+    /// What the operator says of where this host stands.
+    pub source: Overrides,
+    pub firmware: Directories,
     /// Switch the kernel's program statistics on for as long as the agent runs, and print what things took.
     pub print_run_times: bool,
     /// Print what each tick took. The kernel's statistics stay off: they take time themselves.

@@ -10,6 +10,7 @@ use crate::{
         self,
         settings::{Destination, PINS, Settings, default_uplinks},
     },
+    place::{Metadata, Overrides, Said, dmi::Directories},
     probe::{self, Limits, device::UplinkSpec},
 };
 
@@ -44,6 +45,15 @@ pub struct Arguments {
     /// Name of the cluster in records.
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
+    /// Where this host stands (cloud, account, region, zone, instance), where it is known better than by asking.
+    #[arg(long, value_name = "FIELD=VALUE")]
+    source: Vec<Said>,
+    /// Whether the cloud's metadata service may be asked for what `--source` does not say.
+    #[arg(long, value_enum, default_value_t)]
+    metadata: Metadata,
+    /// The firmware's tables, of another machine.
+    #[arg(long, value_name = "DIRECTORY", hide = true)]
+    dmi: Option<PathBuf>,
     /// Remotes of UDP sockets counted apart.
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().udp_flows, hide = true)]
     udp_flows_max: u32,
@@ -80,6 +90,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
+    let mut source = Overrides {
+        metadata: arguments.metadata,
+        ..Overrides::default()
+    };
+    arguments
+        .source
+        .into_iter()
+        .for_each(|said| source.say(said));
     let uplinks = if arguments.uplinks.is_empty() {
         default_uplinks()?
     } else {
@@ -92,6 +110,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         tick: arguments.tick,
         host: arguments.host,
         cluster: arguments.cluster,
+        source,
+        firmware: arguments
+            .dmi
+            .as_deref()
+            .map_or_else(Directories::default, Directories::within),
         print_run_times: arguments.print.contains(&Print::RunTimes),
         print_tick_times: arguments.print.contains(&Print::TickTimes),
         probe: probe::Settings {
