@@ -1,19 +1,22 @@
-//! `observer doctor`: prints the survey of kernel and privileges. Exit status 1 where the whole host cannot be counted.
+//! `observer doctor`: prints the survey of kernel and privileges, and where the host stands. Exit status 1 where the whole host cannot be counted.
 
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::Serialize;
 
 use super::{Output, print};
 use crate::{
     agent::settings::PINS,
+    place::{self, Dmi, Endpoints, Field, Found, Overrides, dmi::Directories},
     probe::capability::{Capability, can_run, survey},
 };
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  observer doctor --output json")]
+#[command(
+    after_help = "Examples:\n  observer doctor --output json\n  observer doctor --ask-metadata"
+)]
 pub struct Arguments {
     /// Directory of the unified cgroup hierarchy; found in `/proc/self/mounts` when not given.
     #[arg(long, value_name = "DIRECTORY")]
@@ -21,6 +24,12 @@ pub struct Arguments {
     /// Directory that maps and links would be pinned in.
     #[arg(long, value_name = "DIRECTORY", default_value = PINS)]
     pins: PathBuf,
+    /// Ask the cloud's metadata service too, where the firmware names a cloud that has one.
+    #[arg(long)]
+    ask_metadata: bool,
+    /// The firmware's tables, of another machine.
+    #[arg(long, value_name = "DIRECTORY", hide = true)]
+    dmi: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t)]
     output: Output,
 }
@@ -30,6 +39,17 @@ struct Diagnosis<'a> {
     kernel: String,
     can_run: bool,
     capabilities: &'a [Capability],
+    /// In the order of the record.
+    source: Vec<Row>,
+}
+
+/// One field of where the host stands: either a value and its basis, or the reason why there is none.
+#[derive(Serialize)]
+struct Row {
+    field: &'static str,
+    value: Option<String>,
+    basis: Option<&'static str>,
+    missing: Option<String>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -38,6 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         kernel: kernel(),
         can_run: can_run(&capabilities),
         capabilities: &capabilities,
+        source: rows(&source(arguments)?),
     };
     match arguments.output {
         Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&diagnosis)?))?,
@@ -48,6 +69,36 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn source(arguments: &Arguments) -> Result<Found> {
+    let firmware = arguments.dmi.as_deref();
+    let dmi = Dmi::read(&firmware.map_or_else(Directories::default, Directories::within));
+    if !arguments.ask_metadata {
+        return Ok(place::known(&Overrides::default(), &dmi));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let (overrides, endpoints) = (Overrides::default(), Endpoints::default());
+    Ok(runtime.block_on(place::find(&overrides, &dmi, &endpoints)))
+}
+
+fn rows(found: &Found) -> Vec<Row> {
+    let row = |field: Field| {
+        let (value, basis, missing) = match found.fact(field) {
+            Ok((value, basis)) => (Some(value.clone()), Some(basis.word()), None),
+            Err(missing) => (None, None, Some(missing.to_string())),
+        };
+        Row {
+            field: field.word(),
+            value,
+            basis,
+            missing,
+        }
+    };
+    Field::ALL.map(row).into()
 }
 
 fn kernel() -> String {
@@ -88,6 +139,22 @@ fn table(diagnosis: &Diagnosis<'_>) -> Result<String> {
             )?;
         }
     }
+    text.push_str("\nsource place\n");
+    for row in &diagnosis.source {
+        let Row {
+            field,
+            value,
+            basis,
+            missing,
+        } = row;
+        match (value, basis) {
+            (Some(value), Some(basis)) => writeln!(text, "{field:8}  {value}  by {basis}")?,
+            _ => {
+                let reason = missing.as_deref().unwrap_or_default();
+                writeln!(text, "{field:8}  unknown: {reason}")?;
+            }
+        }
+    }
     let missing = diagnosis
         .capabilities
         .iter()
@@ -123,12 +190,24 @@ mod tests {
             kernel: "6.1".to_owned(),
             can_run: true,
             capabilities: &capabilities,
+            source: rows(&place::known(
+                &Overrides::default(),
+                &Dmi {
+                    sys_vendor: "Hetzner".to_owned(),
+                    ..Dmi::default()
+                },
+            )),
         };
         let text = table(&diagnosis).expect("formats");
         assert!(text.contains("ok       a    because\n"), "{text}");
         assert!(text.contains("missing  bee  because\n"), "{text}");
         assert!(
             text.contains("costs: pid, comm\n") && text.contains("with 1 thing(s) missing"),
+            "{text}"
+        );
+        assert!(
+            text.contains("cloud     hetzner  by dmi\n")
+                && text.contains("zone      unknown: this version cannot ask"),
             "{text}"
         );
     }
