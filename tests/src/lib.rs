@@ -34,6 +34,7 @@ pub mod gso;
 mod host;
 pub mod links;
 mod measure;
+pub mod metadata;
 pub mod namespace;
 pub mod observed;
 pub mod offload;

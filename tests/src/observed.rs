@@ -88,13 +88,22 @@ impl Observed {
 
     /// The accounts as of the agent's last tick.
     pub fn coverage(&self) -> Result<Vec<Account>> {
+        serde_json::from_str(&self.get("/coverage")?).context("read the agent's coverage")
+    }
+
+    /// Text of the metrics.
+    pub fn metrics(&self) -> Result<String> {
+        self.get("/metrics")
+    }
+
+    fn get(&self, path: &str) -> Result<String> {
         let answer = self.host.run(|| -> Result<String> {
             let mut stream = TcpStream::connect_timeout(&self.address, TIMEOUT)
                 .context("connect to the agent")?;
             stream.set_read_timeout(Some(TIMEOUT))?;
             write!(
                 stream,
-                "GET /coverage HTTP/1.0\r\nHost: agent\r\nConnection: close\r\n\r\n"
+                "GET {path} HTTP/1.0\r\nHost: agent\r\nConnection: close\r\n\r\n"
             )?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
@@ -102,7 +111,7 @@ impl Observed {
         })?;
         let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
         ensure!(head.contains(" 200"), "the agent answered `{head}`");
-        serde_json::from_str(body).context("read the agent's coverage")
+        Ok(body.to_owned())
     }
 
     /// What it wrote to standard error so far.
