@@ -6,6 +6,7 @@ mod flow_id;
 mod state;
 mod table;
 mod tail;
+mod told;
 
 pub use coalesce::Batch;
 pub use flow_id::flow_id;
