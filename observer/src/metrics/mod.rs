@@ -13,10 +13,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use observer_core::{
-    aggregate::{BalanceReport, Snapshot},
+    aggregate::{BalanceReport, HISTOGRAM_SERIES, Snapshot},
     model::kernel::ProgramRunTime,
 };
-use prometheus::{Registry, TextEncoder};
+use prometheus::{
+    Registry, TextEncoder,
+    proto::{MetricFamily, MetricType},
+};
 
 use self::{collector::SnapshotCollector, process::ProcessCollector};
 
@@ -77,8 +80,14 @@ impl Shared {
     /// # Errors
     /// Where a family cannot be written in that format.
     fn text(&self) -> Result<String> {
+        let mut families = self.registry.gather();
+        let exposed: usize = families.iter().map(exposed).sum();
+        // Itself is one too.
+        let own = collector::single(declare::SERIES, (exposed + 1) as f64);
+        let place = families.partition_point(|family| family.name() < own.name());
+        families.insert(place, own);
         TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
+            .encode_to_string(&families)
             .context("write the metrics as text")
     }
 
@@ -95,6 +104,15 @@ impl Shared {
             .map(Some)
             .context("write the accounts as JSON")
     }
+}
+
+/// Series of a family as Prometheus counts them: each line of the text.
+fn exposed(family: &MetricFamily) -> usize {
+    let lines = match family.get_field_type() {
+        MetricType::HISTOGRAM => HISTOGRAM_SERIES,
+        MetricType::COUNTER | MetricType::GAUGE | MetricType::SUMMARY | MetricType::UNTYPED => 1,
+    };
+    family.get_metric().len() * lines
 }
 
 fn published(latest: &Latest) -> Option<Arc<Published>> {

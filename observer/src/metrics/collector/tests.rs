@@ -3,54 +3,85 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use observer_core::{
-    aggregate::{BalanceReport, FlowsEnded, InterfaceTotal, RemainderTotal},
-    model::names::{LossPlace, Measure, Outcome, RemainderReason},
+    aggregate::{
+        BalanceReport, InterfaceTotal, OWN_SERIES_MAX, Recorded, RemainderTotal, SERIES_MAX_LEAST,
+        Series, SeriesSettings,
+    },
+    model::{
+        counters::Counters,
+        flow::Timing,
+        identity::Identity,
+        names::{Direction, LossPlace, Measure, Outcome, RemainderReason},
+        workload::Workload,
+    },
 };
 use prometheus::{Registry, TextEncoder};
 
 use super::*;
-use crate::metrics::{Shared, declare::OF_PROCESS, manual};
+use crate::metrics::{
+    Shared,
+    declare::{OF_ANSWER, OF_PROCESS, WIRE_BYTES},
+    manual,
+};
 
-/// Two destinations, one of them unknown but for its cloud, and one uplink.
+/// A flow to a storage service that was reset, one to the internet of a workload with an ugly name, and one uplink.
 pub fn snapshot() -> Snapshot {
-    let storage = DestinationLabels {
+    let storage = Identity {
         cloud: Some("aws".into()),
         region: Some("us-east-1".into()),
         provider: Some("amazon".into()),
-        vendor: None,
         service: Some("s3".into()),
+        ..Identity::default()
     };
-    let internet = DestinationLabels {
+    let internet = Identity {
         cloud: Some("internet".into()),
-        ..DestinationLabels::default()
+        ..Identity::default()
     };
+    let ugly = Workload {
+        namespace: Some("shop".into()),
+        name: Some("a\"b\\c\nd".into()),
+        ..Workload::default()
+    };
+    let mut series = Series::new(&SeriesSettings::default());
+    series.record(
+        &Recorded {
+            identity: &Arc::new(storage),
+            workload: &Arc::default(),
+            counters: &Counters {
+                device_bytes: [9_000, 500],
+                // Above 2^53: the text has the nearest float.
+                wire_bytes: [9_007_199_254_740_993, 540],
+                payload_bytes: [8_600, 100],
+                packets: [11, 9],
+                retransmitted_wire_bytes: 1_500,
+            },
+            ended: Some(Outcome::Reset),
+            fresh: Timing {
+                connect_us: Some(200),
+                rtt_us: Some(1_200),
+                min_rtt_us: None,
+                first_byte_us: Some(12_000_000),
+            },
+        },
+        0,
+    );
+    series.record(
+        &Recorded {
+            identity: &Arc::new(internet),
+            workload: &Arc::new(ugly),
+            counters: &Counters {
+                wire_bytes: [60, 0],
+                packets: [1, 0],
+                ..Counters::default()
+            },
+            ended: None,
+            fresh: Timing::default(),
+        },
+        0,
+    );
+    series.end_tick(0);
     Snapshot {
-        destinations: vec![
-            DestinationTotals {
-                labels: storage.clone(),
-                counters: Counters {
-                    device_bytes: [9_000, 500],
-                    // Above 2^53: the text has the nearest float.
-                    wire_bytes: [9_007_199_254_740_993, 540],
-                    payload_bytes: [8_600, 100],
-                    packets: [11, 9],
-                    retransmitted_wire_bytes: 1_500,
-                },
-            },
-            DestinationTotals {
-                labels: internet,
-                counters: Counters {
-                    wire_bytes: [60, 0],
-                    packets: [1, 0],
-                    ..Counters::default()
-                },
-            },
-        ],
-        flows_ended: vec![FlowsEnded {
-            labels: storage,
-            outcome: Outcome::Reset,
-            flows: 2,
-        }],
+        series: series.snapshot(),
         remainders: [
             (Some("eth0"), Some("aws"), 40),
             (None, None, 7),
@@ -132,9 +163,15 @@ fn every_name_in_the_text_is_declared_and_every_declared_name_is_in_it() {
         .lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split(['{', ' ']).next())
+        .map(|name| {
+            let suffixes = ["_bucket", "_sum", "_count"];
+            let base = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
+            base.unwrap_or(name)
+        })
         .collect();
     let declared: BTreeSet<&str> = OF_SNAPSHOT
         .iter()
+        .chain(OF_ANSWER)
         .chain(OF_PROCESS)
         .map(|metric| metric.name)
         .collect();
@@ -148,4 +185,89 @@ fn programs_that_were_not_timed_have_no_series() {
     let text = shared.text().expect("written");
     assert!(!text.contains(BPF_RUN_SECONDS.name));
     assert!(text.contains(WIRE_BYTES.name));
+}
+
+fn count(text: &str) -> usize {
+    text.lines().filter(|line| !line.starts_with('#')).count()
+}
+
+#[test]
+fn every_line_of_the_answer_is_counted() {
+    let shared = Shared::new(build()).expect("declared");
+    for _ in 0..2 {
+        let text = shared.text().expect("written");
+        let told = format!("\nobserver_series {}\n", count(&text));
+        assert!(text.contains(&told), "{told}: {text}");
+        shared.publish(snapshot(), run_times());
+    }
+}
+
+/// As many accounts, remainders and programs as there can be, and more destinations than fit.
+#[test]
+fn a_full_answer_is_within_the_limit() {
+    const UPLINKS: usize = observer_ebpf::abi::UPLINKS_MAX as usize;
+    let mut full = snapshot();
+    let settings = SeriesSettings {
+        series_max: SERIES_MAX_LEAST,
+        ..SeriesSettings::default()
+    };
+    let mut series = Series::new(&settings);
+    for nth in 0..SERIES_MAX_LEAST {
+        let identity = Identity {
+            cloud: Some(format!("cloud-{nth}").into()),
+            ..Identity::default()
+        };
+        let recorded = Recorded {
+            identity: &Arc::new(identity),
+            workload: &Arc::default(),
+            counters: &Counters {
+                wire_bytes: [1, 1],
+                ..Counters::default()
+            },
+            ended: Outcome::ALL.get(1 + nth % 5).copied(),
+            fresh: Timing {
+                connect_us: Some(1),
+                rtt_us: Some(1),
+                min_rtt_us: None,
+                first_byte_us: Some(1),
+            },
+        };
+        series.record(&recorded, 0);
+    }
+    series.end_tick(0);
+    full.series = series.snapshot();
+    let account = full.balances.remove(0);
+    let interface = full.interfaces.remove(0);
+    for nth in 0..2 * UPLINKS {
+        let direction = Direction::BOTH[nth % 2];
+        let device: Arc<str> = format!("eth{}", nth / 2).into();
+        full.balances.push(BalanceReport {
+            device: Arc::clone(&device),
+            direction,
+            ..account.clone()
+        });
+        full.interfaces.push(InterfaceTotal {
+            device,
+            direction,
+            ..interface.clone()
+        });
+    }
+    full.losses = LossPlace::ALL.iter().map(|place| (*place, 1)).collect();
+    let programs: Vec<_> = (0..64)
+        .map(|nth| ProgramRunTime {
+            program: format!("program{nth}").into(),
+            run_seconds: 1.0,
+        })
+        .collect();
+    let shared = Shared::new(build()).expect("declared");
+    full.remainders = Vec::new();
+    let series = full.series.clone();
+    shared.publish(full, programs);
+    let text = shared.text().expect("written");
+    // Remainders are at most 160 by cloud, and 13 reasons of 2 directions of 9 uplinks without.
+    let all = count(&text) + 160 + 13 * 2 * (UPLINKS + 1);
+    assert!(all <= SERIES_MAX_LEAST, "{all} series");
+    assert!(series.overflowed > 0);
+    assert!(text.contains(r#"observer_wire_bytes_total{direction="egress",cloud="other""#));
+    assert!(OWN_SERIES_MAX < SERIES_MAX_LEAST);
 }
