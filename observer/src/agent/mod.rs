@@ -27,12 +27,12 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::Notify,
     task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use self::{lookup::Tables, namespaces::Namespaces, output::Output, settings::Settings};
 use crate::{
-    metrics::{self, BuildInfo, Shared},
+    metrics::{self, BuildInfo, Readiness, Shared, Web},
     probe::{self, Prefix, Probe, device::Device},
 };
 
@@ -51,8 +51,14 @@ pub fn run(settings: Settings) -> Result<()> {
 async fn serve(settings: Settings) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+    let web = Web::new(settings.web_config.clone())?;
     let server = match settings.listen {
-        Some(address) => Some(metrics::server::bind(address).await?),
+        Some(address) => {
+            web.current()
+                .check_address(address, settings.listen_plain)?;
+            Some(metrics::server::bind(address).await?)
+        }
         None => None,
     };
     // Held: the kernel ends its statistics with this descriptor, however the agent ends.
@@ -62,9 +68,14 @@ async fn serve(settings: Settings) -> Result<()> {
     };
     let mut agent = Agent::start(&settings)?;
     let shared = Shared::new(agent.build_info())?;
+    shared.started(agent.readiness(settings.tick));
     let mut servers = JoinSet::new();
     if let Some(listener) = server {
-        servers.spawn(metrics::server::serve(listener, shared.clone()));
+        servers.spawn(metrics::server::serve(
+            listener,
+            shared.clone(),
+            web.clone(),
+        ));
     }
     agent.publish_tick(&shared)?;
 
@@ -86,6 +97,9 @@ async fn serve(settings: Settings) -> Result<()> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = &mut end => break,
+            _ = hangup.recv() => if let Err(error) = web.reload() {
+                eprintln!("observer: goes on as before: {error:#}");
+            },
             _ = ticks.tick() => agent.publish_tick(&shared)?,
             () = filling.notified() => agent.drain_events()?,
         }
@@ -166,6 +180,14 @@ impl Agent {
         }
     }
 
+    fn readiness(&self, tick: Duration) -> Readiness {
+        Readiness {
+            tick,
+            is_true_root: self.probe.root.is_true_root,
+            has_catalogue: self.context.catalog_version.is_some(),
+        }
+    }
+
     /// One interval, and what the metrics say of it.
     fn publish_tick(&mut self, shared: &Shared) -> Result<()> {
         let snapshot = self.tick()?;
@@ -179,6 +201,7 @@ impl Agent {
             run_seconds: Duration::from_nanos(time.run_ns).as_secs_f64(),
         });
         shared.publish(snapshot, run_times.collect());
+        shared.ticked(Instant::now());
         Ok(())
     }
 

@@ -1,15 +1,18 @@
 //! What the agent tells Prometheus: the latest snapshot under declared names, over HTTP. Knows no flow, no probe and
-//! no clock; every number is read where it was counted, and becomes a float only in the text.
+//! no wall clock; every number is read where it was counted, and becomes a float only in the text.
 
+mod access;
 mod collector;
 mod declare;
 mod process;
+mod readiness;
 pub mod server;
+mod web;
 
 #[cfg(test)]
 mod manual;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use observer_core::{
@@ -21,13 +24,18 @@ use prometheus::{
     proto::{MetricFamily, MetricType},
 };
 
-use self::{collector::SnapshotCollector, process::ProcessCollector};
+use tokio::time::Instant;
+
+use self::{collector::SnapshotCollector, process::ProcessCollector, readiness::Watch};
+
+pub use self::{readiness::Readiness, web::Web};
 
 /// The latest readings, between the agent, which publishes, and the server, which serves. Clones share them.
 #[derive(Clone)]
 pub struct Shared {
     latest: Latest,
     registry: Registry,
+    watch: Arc<Mutex<Watch>>,
 }
 
 /// What does not change while the agent runs.
@@ -62,7 +70,11 @@ impl Shared {
         registry
             .register(Box::new(ProcessCollector::new()?))
             .context("register the metrics of the process")?;
-        Ok(Self { latest, registry })
+        Ok(Self {
+            latest,
+            registry,
+            watch: Arc::new(Mutex::new(Watch::new())),
+        })
     }
 
     /// Makes the readings of one tick the ones that are served. Programs that the kernel takes no time of stay out of
@@ -73,6 +85,28 @@ impl Shared {
             run_times,
         };
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(published));
+    }
+
+    /// Says what the agent found when it started.
+    pub fn started(&self, readiness: Readiness) {
+        self.watch().readiness = Some(readiness);
+    }
+
+    /// Says that a tick is over.
+    pub fn ticked(&self, at: Instant) {
+        self.watch().last_tick = Some(at);
+    }
+
+    fn stuck(&self, now: Instant) -> Option<String> {
+        self.watch().stuck(now)
+    }
+
+    fn missing(&self, now: Instant) -> Vec<String> {
+        self.watch().missing(now)
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything in Prometheus' text format 0.0.4.
