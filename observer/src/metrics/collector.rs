@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 use observer_core::{
     aggregate::{Histogram, MetricSeries, SeriesValue, Snapshot},
-    model::{kernel::ProgramRunTime, names::UNKNOWN},
+    model::{identity::Word, kernel::ProgramRunTime, names::UNKNOWN},
 };
 use prometheus::{
     core::{Collector, Desc},
@@ -123,7 +123,7 @@ impl Family {
         let mut family = Self::new(declared(series.metric));
         for (labels, value) in &series.rows {
             let names = series.labels.iter().map(|label| label.word());
-            let mut row = labelled(names.zip(labels.iter().map(|word| word.as_str())));
+            let mut row = labelled(names.zip(labels.iter().map(Word::as_str)));
             match value {
                 SeriesValue::Count(count) => {
                     let mut counter = proto::Counter::default();

@@ -127,8 +127,8 @@ async fn answer(
         return response;
     }
     match path {
-        "/healthz" => return health(shared.stuck(Instant::now()).into_iter().collect()),
-        "/readyz" => return health(shared.missing(Instant::now())),
+        "/healthz" => return health(shared.stuck(Instant::now()).as_slice()),
+        "/readyz" => return health(&shared.missing(Instant::now())),
         _ => {}
     }
     if !is_known {
@@ -145,7 +145,7 @@ async fn answer(
     figures(path, shared)
 }
 
-fn health(reasons: Vec<String>) -> Response<String> {
+fn health(reasons: &[String]) -> Response<String> {
     if reasons.is_empty() {
         plain(StatusCode::OK, "ok")
     } else {
