@@ -20,6 +20,8 @@ use observer_ebpf::abi;
 
 const FLOWS: u64 = 100_000;
 const TAGS: u64 = 300;
+/// With the tag sets 3,300 pairs.
+const WORKLOADS: u64 = 11;
 const TICKS: u64 = 5;
 
 fn main() {
@@ -29,7 +31,8 @@ fn main() {
         .unwrap_or(FLOWS);
     let tables = Tables {
         device: "eth0".into(),
-        identity: Arc::default(),
+        identities: (0..TAGS).map(|_| Arc::default()).collect(),
+        workloads: (0..WORKLOADS).map(|_| Arc::default()).collect(),
     };
     let context = RecordContext {
         boot_id: "boot".to_owned(),
@@ -146,23 +149,24 @@ fn mapped(cookie: u64) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 198, a, b, c]
 }
 
-/// One identity and one interface for all: what looking them up costs is the tables' own affair.
+/// Ready identities and workloads, and one interface for all: what finding them out costs is the tables' own affair.
 struct Tables {
     device: Arc<str>,
-    identity: Arc<Identity>,
+    identities: Vec<Arc<Identity>>,
+    workloads: Vec<Arc<Workload>>,
 }
 
 impl Lookup for Tables {
-    fn identity(&self, _: Option<IpAddr>, _: u32) -> Arc<Identity> {
-        Arc::clone(&self.identity)
+    fn identity(&self, _: Option<IpAddr>, tag: u32) -> Arc<Identity> {
+        Arc::clone(&self.identities[tag as usize])
     }
 
-    fn destination(&self, _: u32) -> Arc<Identity> {
-        Arc::clone(&self.identity)
+    fn destination(&self, tag: u32) -> Arc<Identity> {
+        Arc::clone(&self.identities[tag as usize])
     }
 
-    fn workload(&self, _flow: &FlowTotals) -> Arc<Workload> {
-        Arc::default()
+    fn workload(&self, flow: &FlowTotals) -> Arc<Workload> {
+        Arc::clone(&self.workloads[(flow.key.cookie() % WORKLOADS) as usize])
     }
 
     fn device(&self, _: Option<u64>, _: Option<u32>, ifindex: u32) -> Option<Arc<str>> {

@@ -7,6 +7,7 @@ mod flow_id;
 mod state;
 mod table;
 mod tail;
+mod told;
 
 pub use cgroup::CgroupPlace;
 pub use coalesce::Batch;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     aggregate::{
-        Balance, BalanceState, Credit, CreditState, Readings, Snapshot, Totals, UplinkReading,
+        Balance, BalanceState, Credit, CreditState, Readings, Recorded, Series, SeriesSettings,
+        Snapshot, Totals, UplinkReading,
     },
     attribute::{Applied, Batch, Change, FLOWS_MAX, FlowTable, Interval, Tails},
     model::{
@@ -28,6 +29,7 @@ pub struct Pipeline {
     credit: Credit,
     balance: Balance,
     totals: Totals,
+    series: Series,
     tick: u32,
     /// Every flow that had changed before was handed over by then.
     read_until: UnixUs,
@@ -42,16 +44,18 @@ pub struct PipelineConfig {
     pub started: Moment,
     /// Flows followed at the same time; [`FLOWS_MAX`] unless memory is short.
     pub flows_max: usize,
+    pub series: SeriesSettings,
 }
 
 impl PipelineConfig {
     /// The default limits.
     #[must_use]
-    pub const fn new(context: Arc<RecordContext>, started: Moment) -> Self {
+    pub fn new(context: Arc<RecordContext>, started: Moment) -> Self {
         Self {
             context,
             started,
             flows_max: FLOWS_MAX,
+            series: SeriesSettings::default(),
         }
     }
 }
@@ -98,6 +102,7 @@ impl Pipeline {
             context,
             started,
             flows_max,
+            series,
         } = config;
         let boot_unix_ns = i64::try_from(started.monotonic_ns).map_or(0, |monotonic_ns| {
             started.unix_ns.saturating_sub(monotonic_ns)
@@ -108,6 +113,7 @@ impl Pipeline {
             credit: Credit::default(),
             balance: Balance::default(),
             totals: Totals::default(),
+            series: Series::new(&series),
             tick: 0,
             read_until: UnixUs::from_ns(started.unix_ns),
             read_ring_losses: 0,
@@ -168,14 +174,15 @@ impl Pipeline {
         let mut events = Batch::new(input.events);
         for reading in input.flows {
             for flow in events.complete(reading) {
-                self.apply(&flow, &interval, lookup, &mut write);
+                self.apply(&flow, &interval, now, lookup, &mut write);
             }
         }
         // Before the remotes: they end with their sockets.
         let rest = events.rest();
         for flow in rest.chain(input.remotes.into_iter().flatten()) {
-            self.apply(&flow, &interval, lookup, &mut write);
+            self.apply(&flow, &interval, now, lookup, &mut write);
         }
+        self.series.end_tick(now.monotonic_ns);
         let remotes_ended = self.table.remotes_ended().copied().collect();
         self.table.end_tick(self.tick, remotes_read);
         let snapshot = self.snapshot(&input.slots, &input.uplinks, &input.losses, lookup);
@@ -200,7 +207,7 @@ impl Pipeline {
             ..self.interval(now)
         };
         for flow in Batch::new(events).rest() {
-            self.apply(&flow, &interval, lookup, &mut write);
+            self.apply(&flow, &interval, now, lookup, &mut write);
         }
     }
 
@@ -216,6 +223,7 @@ impl Pipeline {
         &mut self,
         flow: &FlowTotals,
         interval: &Interval,
+        now: Moment,
         lookup: &impl Lookup,
         write: &mut impl FnMut(&FlowRecord),
     ) {
@@ -223,10 +231,16 @@ impl Pipeline {
             Applied::Changed(change) => {
                 self.credit
                     .record(uplinks(flow, lookup), flow.tag, &change.counters);
-                if change.ends {
-                    self.totals.flow_ended(flow.tag, change.outcome);
-                }
-                write(&self.record(flow, change, interval, lookup));
+                let record = self.record(flow, &change, interval, lookup);
+                let recorded = Recorded {
+                    identity: &record.identity,
+                    workload: &record.workload,
+                    counters: &change.counters,
+                    ended: change.ends.then_some(change.outcome),
+                    fresh: change.fresh,
+                };
+                self.series.record(&recorded, now.monotonic_ns);
+                write(&record);
             }
             Applied::Unchanged => {}
             Applied::Refused => {
@@ -239,7 +253,7 @@ impl Pipeline {
     fn record(
         &self,
         flow: &FlowTotals,
-        change: Change,
+        change: &Change,
         interval: &Interval,
         lookup: &impl Lookup,
     ) -> FlowRecord {
@@ -289,6 +303,7 @@ impl Pipeline {
             unrecorded: &unrecorded,
             balance: &self.balance,
             losses,
+            series: self.series.snapshot(),
         };
         self.totals
             .snapshot(readings, |tag| lookup.destination(tag))

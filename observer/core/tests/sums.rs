@@ -10,7 +10,7 @@ use std::{
 };
 
 use observer_core::{
-    aggregate::Snapshot,
+    aggregate::{SeriesValue, Snapshot},
     attribute::{Tails, flow_id},
     model::{
         counters::Counters,
@@ -18,7 +18,7 @@ use observer_core::{
         identity::Identity,
         kernel::{Losses, UplinkIndex},
         lookup::Lookup,
-        names::{Direction, Protocol, RemainderReason},
+        names::{Direction, Protocol, RemainderReason, SeriesMetric},
         record::{FlowRecord, RecordContext},
         time::Moment,
         workload::Workload,
@@ -106,6 +106,8 @@ struct Agent {
     output: Vec<u8>,
     kept: (PipelineState, u64),
     all: bool,
+    /// Wire bytes and packets of the records of this agent, which begins with nothing.
+    told: (u64, u64),
 }
 
 impl Agent {
@@ -116,6 +118,7 @@ impl Agent {
             pipeline,
             output: Vec::new(),
             all: false,
+            told: (0, 0),
         }
     }
 
@@ -129,9 +132,10 @@ impl Agent {
 
     fn drain(&mut self, kernel: &mut Kernel) {
         let now = moment(kernel.tick_clock());
-        let output = &mut self.output;
+        let (output, told) = (&mut self.output, &mut self.told);
         self.pipeline
             .events(kernel.look_at_events(), now, &Tables, |record| {
+                tell(told, record);
                 write(output, record);
             });
     }
@@ -150,10 +154,12 @@ impl Agent {
             losses: Losses::new(),
         };
         self.all = false;
-        let output = &mut self.output;
-        let done = self
-            .pipeline
-            .tick(input, now, &Tables, |record| write(output, record));
+        let (output, told) = (&mut self.output, &mut self.told);
+        let done = self.pipeline.tick(input, now, &Tables, |record| {
+            tell(told, record);
+            write(output, record);
+        });
+        assert_eq!(metrics(&done.snapshot), *told, "metrics and records");
         (done.snapshot, done.remotes_ended)
     }
 
@@ -174,7 +180,28 @@ impl Agent {
             (device == DEVICE).then_some(UPLINK)
         });
         self.all = true;
+        self.told = (0, 0);
     }
+}
+
+fn tell(told: &mut (u64, u64), record: &FlowRecord) {
+    told.0 += record.counters.wire_bytes.iter().sum::<u64>();
+    told.1 += record.counters.packets.iter().sum::<u64>();
+}
+
+/// Sums over the series of wire bytes and of packets.
+fn metrics(snapshot: &Snapshot) -> (u64, u64) {
+    let sum = |metric| {
+        let series = snapshot.series.metrics.iter();
+        let rows = series.filter(|series| series.metric == metric);
+        rows.flat_map(|series| &series.rows)
+            .map(|(_, value)| match value {
+                SeriesValue::Count(count) => *count,
+                SeriesValue::Times(_) => 0,
+            })
+            .sum()
+    };
+    (sum(SeriesMetric::WireBytes), sum(SeriesMetric::Packets))
 }
 
 fn write(output: &mut Vec<u8>, record: &FlowRecord) {

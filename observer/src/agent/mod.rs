@@ -29,7 +29,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Notify, watch},
     task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use self::{
@@ -37,7 +37,7 @@ use self::{
     settings::Settings,
 };
 use crate::{
-    metrics::{self, BuildInfo, FaultState, Shared},
+    metrics::{self, BuildInfo, FaultState, Readiness, Shared, Web},
     place::{self, Dmi, Endpoints},
     probe::{self, Prefix, Probe, device::Device, health::Health},
     workload::Workloads,
@@ -58,8 +58,14 @@ pub fn run(settings: Settings) -> Result<()> {
 async fn serve(settings: Settings) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+    let web = Web::new(settings.web_config.clone())?;
     let server = match settings.listen {
-        Some(address) => Some(metrics::server::bind(address).await?),
+        Some(address) => {
+            web.current()
+                .check_address(address, settings.listen_plain)?;
+            Some(metrics::server::bind(address).await?)
+        }
         None => None,
     };
     // Held: the kernel ends its statistics with this descriptor, however the agent ends.
@@ -69,9 +75,14 @@ async fn serve(settings: Settings) -> Result<()> {
     };
     let mut agent = Agent::start(&settings)?;
     let shared = Shared::new(agent.build_info())?;
+    shared.started(agent.readiness(settings.tick));
     let mut servers = JoinSet::new();
     if let Some(listener) = server {
-        servers.spawn(metrics::server::serve(listener, shared.clone()));
+        servers.spawn(metrics::server::serve(
+            listener,
+            shared.clone(),
+            web.clone(),
+        ));
     }
     // Where the host stands: what is known without asking at once, the rest when it is answered.
     let firmware = Dmi::read(&settings.firmware);
@@ -102,6 +113,9 @@ async fn serve(settings: Settings) -> Result<()> {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             () = &mut end => break,
+            _ = hangup.recv() => if let Err(error) = web.reload() {
+                eprintln!("observer: goes on as before: {error:#}");
+            },
             _ = ticks.tick() => agent.publish_tick(&shared)?,
             Ok(()) = found.changed() => {
                 let found = found.borrow_and_update().clone();
@@ -202,6 +216,14 @@ impl Agent {
         self.pipeline.set_context(Arc::clone(&self.context));
     }
 
+    fn readiness(&self, tick: Duration) -> Readiness {
+        Readiness {
+            tick,
+            is_true_root: self.probe.root.is_true_root,
+            has_catalogue: self.context.catalog_version.is_some(),
+        }
+    }
+
     /// One interval, and what the metrics say of it.
     fn publish_tick(&mut self, shared: &Shared) -> Result<()> {
         let snapshot = self.tick()?;
@@ -219,6 +241,7 @@ impl Agent {
             degraded: self.faults.degraded().collect(),
         };
         shared.publish(snapshot, run_times.collect(), faults);
+        shared.ticked(Instant::now());
         Ok(())
     }
 

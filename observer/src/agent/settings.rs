@@ -15,6 +15,10 @@ pub const PINS: &str = "/sys/fs/bpf/observer";
 pub struct Settings {
     pub flows: Option<Destination>,
     pub listen: Option<SocketAddr>,
+    /// TLS and authentication of what is served.
+    pub web_config: Option<PathBuf>,
+    /// Serve in plain text off loopback too.
+    pub listen_plain: bool,
     pub duration: Option<Duration>,
     pub tick: Duration,
     pub host: Option<String>,

@@ -24,6 +24,12 @@ pub struct Arguments {
     /// Where metrics are served (`/metrics`).
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// TLS and authentication for what is served: a web config file as Prometheus' exporters have it.
+    #[arg(long, value_name = "FILE")]
+    web_config: Option<PathBuf>,
+    /// Serve in plain text to everybody on an address off loopback too.
+    #[arg(long)]
+    listen_plain: bool,
     /// Stop by itself after so many seconds, draining as on SIGTERM.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     duration: Option<Duration>,
@@ -106,6 +112,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     agent::run(Settings {
         flows: arguments.flows,
         listen: arguments.listen,
+        web_config: arguments.web_config,
+        listen_plain: arguments.listen_plain,
         duration: arguments.duration,
         tick: arguments.tick,
         host: arguments.host,

@@ -1,15 +1,15 @@
 //! The latest snapshot as metric families. Adds nothing up that the snapshot holds apart, except series that would
-//! have the same labels.
+//! have the same labels; integers become floats here.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 use observer_core::{
-    aggregate::{DestinationLabels, DestinationTotals, Snapshot},
+    aggregate::{Histogram, MetricSeries, SeriesValue, Snapshot},
     model::{
-        counters::Counters,
+        identity::Word,
         kernel::ProgramRunTime,
-        names::{Direction, Fault, UNKNOWN},
+        names::{Fault, UNKNOWN},
     },
 };
 use prometheus::{
@@ -20,9 +20,8 @@ use prometheus::{
 use super::{
     BuildInfo, FaultState, Latest, Published,
     declare::{
-        BALANCE_BYTES, BPF_RUN_SECONDS, BUILD_INFO, DEGRADED, EVENTS_LOST, FAULTS, FLOWS,
-        INTERFACE_BYTES, Kind, Metric, OF_SNAPSHOT, PACKETS, PAYLOAD_BYTES, REMAINDER_BYTES,
-        RETRANSMITTED_BYTES, WIRE_BYTES,
+        BALANCE_BYTES, BPF_RUN_SECONDS, BUILD_INFO, DEGRADED, EVENTS_LOST, FAULTS, INTERFACE_BYTES,
+        Kind, Metric, OF_SNAPSHOT, REMAINDER_BYTES, SERIES_EXPIRED, SERIES_OVERFLOW, declared,
     },
     published,
 };
@@ -102,13 +101,13 @@ impl Family {
     /// Adds one series; `labels` are values in the order of declaration.
     pub fn add(&mut self, labels: &[&str], value: f64) {
         debug_assert_eq!(labels.len(), self.metric.labels.len());
-        let pairs = self.metric.labels.iter().zip(labels).map(|(name, label)| {
-            let mut pair = proto::LabelPair::default();
-            pair.set_name((*name).to_owned());
-            pair.set_value((*label).to_owned());
-            pair
-        });
-        let mut series = proto::Metric::from_label(pairs.collect());
+        let pairs = self
+            .metric
+            .labels
+            .iter()
+            .copied()
+            .zip(labels.iter().copied());
+        let mut series = labelled(pairs);
         match self.metric.kind {
             Kind::Counter => {
                 let mut counter = proto::Counter::default();
@@ -120,8 +119,30 @@ impl Family {
                 gauge.set_value(value);
                 series.set_gauge(gauge);
             }
+            Kind::Histogram => debug_assert!(false, "a histogram is no single value"),
         }
         self.series.push(series);
+    }
+
+    /// A metric that is summed over records, by the labels that it keeps.
+    fn summed(series: &MetricSeries) -> Self {
+        let mut family = Self::new(declared(series.metric));
+        for (labels, value) in &series.rows {
+            let names = series.labels.iter().map(|label| label.word());
+            let mut row = labelled(names.zip(labels.iter().map(Word::as_str)));
+            match value {
+                SeriesValue::Count(count) => {
+                    let mut counter = proto::Counter::default();
+                    counter.set_value(*count as f64);
+                    row.set_counter(counter);
+                }
+                SeriesValue::Times(times) => {
+                    row.set_histogram(histogram(times, family.metric.buckets_us));
+                }
+            }
+            family.series.push(row);
+        }
+        family
     }
 
     pub fn finish(self) -> proto::MetricFamily {
@@ -134,52 +155,50 @@ impl Family {
     }
 }
 
-fn of_snapshot(snapshot: &Snapshot) -> [proto::MetricFamily; 9] {
-    let totals = &snapshot.destinations;
-    [
-        by_destination(WIRE_BYTES, totals, |counters| counters.wire_bytes),
-        by_destination(PAYLOAD_BYTES, totals, |counters| counters.payload_bytes),
-        retransmitted(totals),
-        by_destination(PACKETS, totals, |counters| counters.packets),
-        flows(snapshot),
+fn labelled<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> proto::Metric {
+    let pairs = pairs.map(|(name, value)| {
+        let mut pair = proto::LabelPair::default();
+        pair.set_name(name.to_owned());
+        pair.set_value(value.to_owned());
+        pair
+    });
+    proto::Metric::from_label(pairs.collect())
+}
+
+fn histogram(times: &Histogram, bounds_us: &[u32]) -> proto::Histogram {
+    let mut below = 0_u64;
+    let buckets = bounds_us.iter().zip(times.buckets).map(|(us, count)| {
+        below = below.saturating_add(count);
+        let mut bucket = proto::Bucket::default();
+        bucket.set_upper_bound(f64::from(*us) / 1e6);
+        bucket.set_cumulative_count(below);
+        bucket
+    });
+    let mut histogram = proto::Histogram::default();
+    histogram.set_bucket(buckets.collect());
+    histogram.set_sample_count(times.count());
+    histogram.set_sample_sum(times.sum_us as f64 / 1e6);
+    histogram
+}
+
+fn of_snapshot(snapshot: &Snapshot) -> Vec<proto::MetricFamily> {
+    let summed = snapshot.series.metrics.iter().map(Family::summed);
+    let mut families: Vec<_> = summed.map(Family::finish).collect();
+    families.extend([
         remainders(snapshot),
         balances(snapshot),
         interfaces(snapshot),
         losses(snapshot),
-    ]
+        single(SERIES_OVERFLOW, snapshot.series.overflowed as f64),
+        single(SERIES_EXPIRED, snapshot.series.expired as f64),
+    ]);
+    families
 }
 
-fn by_destination(
-    metric: Metric,
-    totals: &[DestinationTotals],
-    counted: impl Fn(&Counters) -> [u64; 2],
-) -> proto::MetricFamily {
+/// A metric without labels.
+pub fn single(metric: Metric, value: f64) -> proto::MetricFamily {
     let mut family = Family::new(metric);
-    for total in totals {
-        for direction in Direction::BOTH {
-            let value = direction.of(counted(&total.counters));
-            family.add(&byte_labels(direction, &total.labels), value as f64);
-        }
-    }
-    family.finish()
-}
-
-fn retransmitted(totals: &[DestinationTotals]) -> proto::MetricFamily {
-    let mut family = Family::new(RETRANSMITTED_BYTES);
-    for total in totals {
-        let labels = byte_labels(Direction::Egress, &total.labels);
-        family.add(&labels, total.counters.retransmitted_wire_bytes as f64);
-    }
-    family.finish()
-}
-
-fn flows(snapshot: &Snapshot) -> proto::MetricFamily {
-    let mut family = Family::new(FLOWS);
-    for ended in &snapshot.flows_ended {
-        let mut labels = destination(&ended.labels).to_vec();
-        labels.push(ended.outcome.word());
-        family.add(&labels, ended.flows as f64);
-    }
+    family.add(&[], value);
     family.finish()
 }
 
@@ -263,30 +282,6 @@ fn build_info(build: &BuildInfo) -> proto::MetricFamily {
     let catalog_version = build.catalog_version.as_deref().unwrap_or(UNKNOWN);
     family.add(&[&build.version, catalog_version], 1.0);
     family.finish()
-}
-
-/// Values of the labels of the byte metrics.
-fn byte_labels(direction: Direction, labels: &DestinationLabels) -> [&str; 10] {
-    let mut values = [direction.word(); 10];
-    values[1..].copy_from_slice(&destination(labels));
-    values
-}
-
-/// Values of the labels of a destination. Of the last four nothing is known in this version: no stage reads API state,
-/// path or workload.
-fn destination(labels: &DestinationLabels) -> [&str; 9] {
-    let DestinationLabels {
-        cloud,
-        region,
-        provider,
-        vendor,
-        service,
-    } = labels;
-    let [cloud, region, provider, vendor, service] =
-        [cloud, region, provider, vendor, service].map(|word| word.as_deref().unwrap_or(UNKNOWN));
-    [
-        cloud, region, provider, vendor, service, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN,
-    ]
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Every metric once, as data: the exposition, the manual and the tests read the same rows. Holds no value.
 
+use observer_core::{aggregate::BUCKETS_US, model::names::SeriesMetric};
 use prometheus::{core::Desc, proto::MetricType};
 
 /// One declared metric.
@@ -12,6 +13,8 @@ pub struct Metric {
     pub help: &'static str,
     /// Names, in the order in which values are given.
     pub labels: &'static [&'static str],
+    /// Upper bounds of a histogram's buckets, microseconds; empty for what is none.
+    pub buckets_us: &'static [u32],
 }
 
 /// How a value moves.
@@ -20,6 +23,7 @@ pub enum Kind {
     /// Only grows, until the agent's or the kernel's totals begin anew.
     Counter,
     Gauge,
+    Histogram,
 }
 
 impl Kind {
@@ -27,6 +31,7 @@ impl Kind {
         match self {
             Self::Counter => MetricType::COUNTER,
             Self::Gauge => MetricType::GAUGE,
+            Self::Histogram => MetricType::HISTOGRAM,
         }
     }
 }
@@ -55,20 +60,31 @@ macro_rules! destination_labels {
 
 const BYTE_LABELS: &[&str] = destination_labels!["direction";];
 
+const TIME_LABELS: &[&str] = &[
+    "cloud",
+    "region",
+    "provider",
+    "service",
+    "api_state",
+    "path_kind",
+];
+
 pub const WIRE_BYTES: Metric = Metric {
     name: "observer_wire_bytes_total",
     kind: Kind::Counter,
     unit: "bytes",
-    help: "IP packets of flows as they are on the wire: headers of every segment and retransmissions included, link-layer header not.",
+    help: "IP packets of flow records as they are on the wire: headers of every segment and retransmissions included, link-layer header not.",
     labels: BYTE_LABELS,
+    buckets_us: &[],
 };
 
 pub const PAYLOAD_BYTES: Metric = Metric {
     name: "observer_payload_bytes_total",
     kind: Kind::Counter,
     unit: "bytes",
-    help: "What applications sent and received. Received TCP payload is counted by packet, so what arrived twice is in it twice; flow records have it exactly once.",
+    help: "What applications sent and received. Once, as in flow records: what TCP sent or received twice is in it once.",
     labels: BYTE_LABELS,
+    buckets_us: &[],
 };
 
 pub const RETRANSMITTED_BYTES: Metric = Metric {
@@ -77,14 +93,16 @@ pub const RETRANSMITTED_BYTES: Metric = Metric {
     unit: "bytes",
     help: "Part of the wire bytes that TCP sent again. Egress only: what a remote sends again cannot be told here.",
     labels: BYTE_LABELS,
+    buckets_us: &[],
 };
 
 pub const PACKETS: Metric = Metric {
     name: "observer_packets_total",
     kind: Kind::Counter,
     unit: "packets",
-    help: "IP packets of flows on the wire: each segment of a bundle is one.",
+    help: "IP packets of flow records on the wire: each segment of a bundle is one.",
     labels: BYTE_LABELS,
+    buckets_us: &[],
 };
 
 pub const FLOWS: Metric = Metric {
@@ -93,6 +111,34 @@ pub const FLOWS: Metric = Metric {
     unit: "flows",
     help: "Flows that got an outcome since the agent's start. A flow has both directions, so there is no label for it.",
     labels: destination_labels![; "outcome"],
+    buckets_us: &[],
+};
+
+pub const CONNECT_SECONDS: Metric = Metric {
+    name: "observer_connect_seconds",
+    kind: Kind::Histogram,
+    unit: "seconds",
+    help: "From the call of connect to the established connection, once a flow.",
+    labels: TIME_LABELS,
+    buckets_us: &BUCKETS_US,
+};
+
+pub const RTT_SECONDS: Metric = Metric {
+    name: "observer_rtt_seconds",
+    kind: Kind::Histogram,
+    unit: "seconds",
+    help: "TCP's smoothed round trip time, once a record in which it is not the one that the flow told last.",
+    labels: TIME_LABELS,
+    buckets_us: &BUCKETS_US,
+};
+
+pub const FIRST_BYTE_SECONDS: Metric = Metric {
+    name: "observer_first_byte_seconds",
+    kind: Kind::Histogram,
+    unit: "seconds",
+    help: "From the last outgoing payload to the first incoming payload after it, once a record in which it is not the one that the flow told last: of several requests in one interval the last.",
+    labels: TIME_LABELS,
+    buckets_us: &BUCKETS_US,
 };
 
 pub const REMAINDER_BYTES: Metric = Metric {
@@ -101,6 +147,7 @@ pub const REMAINDER_BYTES: Metric = Metric {
     unit: "bytes",
     help: "Bytes that are counted and belong to no flow record, by reason, in the measure of the device; wire bytes where device is none, for packets that crossed no uplink. dropped_after_hook is the amount to take off, without its sign.",
     labels: &["device", "direction", "reason", "cloud"],
+    buckets_us: &[],
 };
 
 pub const BALANCE_BYTES: Metric = Metric {
@@ -109,6 +156,7 @@ pub const BALANCE_BYTES: Metric = Metric {
     unit: "bytes",
     help: "The interface's own count less the bytes of flow records less all remainders: what is not explained. 0 on a quiet host; on a busy one it wavers by what passes between two readings.",
     labels: &["device", "direction", "measure"],
+    buckets_us: &[],
 };
 
 pub const INTERFACE_BYTES: Metric = Metric {
@@ -117,6 +165,7 @@ pub const INTERFACE_BYTES: Metric = Metric {
     unit: "bytes",
     help: "The interface's own counter since the account began, link-layer headers taken off: the independent figure that the sums are held against.",
     labels: &["device", "direction"],
+    buckets_us: &[],
 };
 
 pub const EVENTS_LOST: Metric = Metric {
@@ -125,6 +174,7 @@ pub const EVENTS_LOST: Metric = Metric {
     unit: "events",
     help: "What was lost or refused, by place. The bytes concerned are in a remainder or in a later reading.",
     labels: &["place"],
+    buckets_us: &[],
 };
 
 pub const FAULTS: Metric = Metric {
@@ -133,6 +183,7 @@ pub const FAULTS: Metric = Metric {
     unit: "faults",
     help: "What others, or the machine, did to the agent, by how it ended. A fault that lasts counts once.",
     labels: &["fault", "outcome"],
+    buckets_us: &[],
 };
 
 pub const DEGRADED: Metric = Metric {
@@ -141,6 +192,7 @@ pub const DEGRADED: Metric = Metric {
     unit: "",
     help: "1 while the agent goes on with less because of this fault, else 0.",
     labels: &["fault"],
+    buckets_us: &[],
 };
 
 pub const BPF_RUN_SECONDS: Metric = Metric {
@@ -149,6 +201,34 @@ pub const BPF_RUN_SECONDS: Metric = Metric {
     unit: "seconds",
     help: "CPU time of each kernel program. Absent unless the operator switched kernel.bpf_stats_enabled on; the agent never does.",
     labels: &["program"],
+    buckets_us: &[],
+};
+
+pub const SERIES: Metric = Metric {
+    name: "observer_series",
+    kind: Kind::Gauge,
+    unit: "series",
+    help: "Series in this answer, every line counted, the agent's own and this one too.",
+    labels: &[],
+    buckets_us: &[],
+};
+
+pub const SERIES_OVERFLOW: Metric = Metric {
+    name: "observer_series_overflow_total",
+    kind: Kind::Counter,
+    unit: "updates",
+    help: "What a label set had counted in one tick went to other, because the limit of series left it no room: one a label set and tick (several in a tick with more than 4,096 pairs of destination and workload).",
+    labels: &[],
+    buckets_us: &[],
+};
+
+pub const SERIES_EXPIRED: Metric = Metric {
+    name: "observer_series_expired_total",
+    kind: Kind::Counter,
+    unit: "series",
+    help: "Series that were removed because they had not changed for the time of idle expiry.",
+    labels: &[],
+    buckets_us: &[],
 };
 
 pub const BUILD_INFO: Metric = Metric {
@@ -157,6 +237,7 @@ pub const BUILD_INFO: Metric = Metric {
     unit: "",
     help: "Always 1: versions of the agent and of its catalogue.",
     labels: &["version", "catalog_version"],
+    buckets_us: &[],
 };
 
 pub const SOURCE_INFO: Metric = Metric {
@@ -170,6 +251,7 @@ pub const SOURCE_INFO: Metric = Metric {
         "source_region",
         "source_zone",
     ],
+    buckets_us: &[],
 };
 
 pub const PROCESS_CPU_SECONDS: Metric = Metric {
@@ -178,6 +260,7 @@ pub const PROCESS_CPU_SECONDS: Metric = Metric {
     unit: "seconds",
     help: "CPU time of the agent in user and kernel mode. Time of the kernel programs is with whoever sends or receives.",
     labels: &[],
+    buckets_us: &[],
 };
 
 pub const PROCESS_RESIDENT_MEMORY_BYTES: Metric = Metric {
@@ -186,6 +269,7 @@ pub const PROCESS_RESIDENT_MEMORY_BYTES: Metric = Metric {
     unit: "bytes",
     help: "Memory of the agent that is in RAM. Kernel maps are not in it.",
     labels: &[],
+    buckets_us: &[],
 };
 
 pub const PROCESS_VIRTUAL_MEMORY_BYTES: Metric = Metric {
@@ -194,6 +278,7 @@ pub const PROCESS_VIRTUAL_MEMORY_BYTES: Metric = Metric {
     unit: "bytes",
     help: "Address space of the agent.",
     labels: &[],
+    buckets_us: &[],
 };
 
 pub const PROCESS_THREADS: Metric = Metric {
@@ -202,6 +287,7 @@ pub const PROCESS_THREADS: Metric = Metric {
     unit: "threads",
     help: "Threads of the agent.",
     labels: &[],
+    buckets_us: &[],
 };
 
 pub const PROCESS_OPEN_FDS: Metric = Metric {
@@ -210,6 +296,7 @@ pub const PROCESS_OPEN_FDS: Metric = Metric {
     unit: "files",
     help: "Open file descriptors of the agent.",
     labels: &[],
+    buckets_us: &[],
 };
 
 pub const PROCESS_START_TIME_SECONDS: Metric = Metric {
@@ -218,6 +305,7 @@ pub const PROCESS_START_TIME_SECONDS: Metric = Metric {
     unit: "seconds",
     help: "Start of the agent, since the Unix epoch.",
     labels: &[],
+    buckets_us: &[],
 };
 
 /// Of the latest snapshot.
@@ -227,12 +315,17 @@ pub const OF_SNAPSHOT: &[Metric] = &[
     RETRANSMITTED_BYTES,
     PACKETS,
     FLOWS,
+    CONNECT_SECONDS,
+    RTT_SECONDS,
+    FIRST_BYTE_SECONDS,
     REMAINDER_BYTES,
     BALANCE_BYTES,
     INTERFACE_BYTES,
     EVENTS_LOST,
     FAULTS,
     DEGRADED,
+    SERIES_OVERFLOW,
+    SERIES_EXPIRED,
     BPF_RUN_SECONDS,
     BUILD_INFO,
 ];
@@ -250,13 +343,47 @@ pub const OF_PROCESS: &[Metric] = &[
     PROCESS_START_TIME_SECONDS,
 ];
 
+/// Of the answer itself, which only the manual and the tests need as a list.
+#[cfg(test)]
+pub const OF_ANSWER: &[Metric] = &[SERIES];
+
+/// The declaration of a metric that is summed over records.
+pub const fn declared(metric: SeriesMetric) -> Metric {
+    match metric {
+        SeriesMetric::WireBytes => WIRE_BYTES,
+        SeriesMetric::PayloadBytes => PAYLOAD_BYTES,
+        SeriesMetric::Packets => PACKETS,
+        SeriesMetric::RetransmittedBytes => RETRANSMITTED_BYTES,
+        SeriesMetric::Flows => FLOWS,
+        SeriesMetric::ConnectSeconds => CONNECT_SECONDS,
+        SeriesMetric::RttSeconds => RTT_SECONDS,
+        SeriesMetric::FirstByteSeconds => FIRST_BYTE_SECONDS,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn names_and_labels_are_those_that_the_sums_have() {
+        for metric in SeriesMetric::ALL {
+            let declared = declared(*metric);
+            let labels: Vec<&str> = metric.labels().iter().map(|label| label.word()).collect();
+            assert_eq!((declared.name, declared.labels), (metric.word(), &*labels));
+            let is_histogram = declared.kind == Kind::Histogram;
+            assert_eq!(is_histogram, metric.is_histogram(), "{}", declared.name);
+        }
+    }
+
+    #[test]
     fn counters_end_in_total_and_units_are_in_names() {
-        for metric in OF_SNAPSHOT.iter().chain(OF_PLACE).chain(OF_PROCESS) {
+        for metric in OF_SNAPSHOT
+            .iter()
+            .chain(OF_PLACE)
+            .chain(OF_ANSWER)
+            .chain(OF_PROCESS)
+        {
             let counter = metric.kind == Kind::Counter;
             assert_eq!(counter, metric.name.ends_with("_total"), "{}", metric.name);
             if matches!(metric.unit, "bytes" | "seconds") {

@@ -6,7 +6,7 @@ use observer_core::model::names::{
     Direction, Fault, LossPlace, Measure, Mending, Outcome, RemainderReason,
 };
 
-use super::declare::{Kind, Metric, OF_PLACE, OF_PROCESS, OF_SNAPSHOT};
+use super::declare::{Kind, Metric, OF_ANSWER, OF_PLACE, OF_PROCESS, OF_SNAPSHOT};
 
 /// Fails where the file at `path` of the repository is not `text`; writes it where `UPDATE_DOCS` is 1.
 pub fn assert_current(path: &str, text: &str) {
@@ -30,19 +30,40 @@ run `UPDATE_DOCS=1 cargo test -p observer`. -->
 `observer run --listen 127.0.0.1:9464` serves `http://127.0.0.1:9464/metrics` in Prometheus' text format 0.0.4.
 `/coverage` has the account of each uplink as JSON; `observer report coverage` prints it as a table.
 
-- Values are those of the agent's last tick. Before the first there are only `observer_build_info`, `observer_source_info` and
+- Values are those of the agent's last tick. Before the first there are only `observer_build_info`, `observer_series` and
   `process_*`.
-- Bytes, packets and remainders are the kernel's totals; they outlive the agent where its maps are pinned, and begin
-  anew where they are not. `observer_flows_total` begins anew with the agent.
-- What is not known is `unknown`. An address, a port or a name that was asked for is never a label. `api_state`,
-  `path_kind`, `namespace` and `workload` are `unknown` in this version: nothing fills them in yet.
+- Bytes, packets and flows are the sums of the flow records, each record once. They begin anew with the agent, which
+  Prometheus takes for a counter reset. Nothing is lost by it where maps are pinned: the first records of the next agent
+  have what passed in between. What no record has is in `observer_remainder_bytes_total`.
+- Remainders, accounts and losses are the kernel's totals; they outlive the agent where its maps are pinned, and begin anew
+  where they are not.
+- What is not known is `unknown`. An address, a port or a name that was asked for is never a label. `api_state` and
+  `path_kind` are `unknown` in this version: nothing fills them in yet.
 - The text has floats: above 2^53 bytes (9 PB) the last digits are rounded. Records are exact.
 - `increase()` never counts a series' first sample: exact figures come from the records ([record.md](record.md)).
 - At most 32 connections are served at once; a connection has 5 s to send its request and carries one.
+- `/healthz` and `/readyz`, TLS, tokens and remote write: [metrics-access.md](metrics-access.md).
+
+## How many series
+
+The agent exposes at most 5,000 series (`series_max`), every line of the answer counted, its own metrics included. 600 of
+them are kept for what is not summed over records.
+
+- A label set that finds no room is counted under `other`: `direction`, `cloud` and `outcome` stay, every other label is the
+  word `other`. Room for these sets is reserved, so that sums over all series stay exact and egress by cloud stays right.
+  Up to 12 clouds keep their name in them (fewer where the limit is low); further ones are `other` too.
+- `observer_series_overflow_total` counts how often that happened, `observer_series` how many series there are.
+- A series that has not changed for 30 minutes (`idle_expiry`) is removed and counted in `observer_series_expired_total`;
+  its room is free again. One that comes back begins at 0: what it had in `other` stays there, and `other` stays too.
+- `namespace` and `workload` are cut to 128 bytes.
+- Histograms take 13 series a label set. Metrics can keep fewer labels each (`labels`): sums stay the same, series get
+  fewer. Metrics that keep the same labels share their label sets.
 ";
 
 const LABELS: &str = "
 ## Labels
+
+Those of flows can be `other` too, but for `direction` and `outcome`.
 
 | label | values |
 |---|---|
@@ -52,6 +73,7 @@ fn text() -> String {
     let mut text = HEAD.to_owned();
     section(&mut text, "Traffic and accounts", OF_SNAPSHOT);
     section(&mut text, "The host", OF_PLACE);
+    section(&mut text, "The answer itself", OF_ANSWER);
     section(&mut text, "The agent's own process", OF_PROCESS);
     text += LABELS;
     for (label, values) in [
@@ -61,6 +83,10 @@ fn text() -> String {
         ("provider", "who sells the service".to_owned()),
         ("vendor", "whose model or product answers".to_owned()),
         ("service", "service of the provider".to_owned()),
+        ("api_state", "`unknown` in this version".to_owned()),
+        ("path_kind", "`unknown` in this version".to_owned()),
+        ("namespace", "Kubernetes namespace of the workload".to_owned()),
+        ("workload", "name of the owning object, else container, else unit, else executable".to_owned()),
         ("outcome", format!("of a flow {}; of a fault {}", words(Outcome::WORDS), words(Mending::WORDS))),
         ("device", "the uplink, as `observer run --uplink` names it".to_owned()),
         ("measure", words(Measure::WORDS)),
@@ -84,6 +110,7 @@ fn section(text: &mut String, title: &str, metrics: &[Metric]) {
         let kind = match metric.kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         };
         let _ = writeln!(
             text,

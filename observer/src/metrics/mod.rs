@@ -1,29 +1,42 @@
 //! What the agent tells Prometheus: the latest snapshot under declared names, over HTTP. Knows no flow, no probe and
-//! no clock; every number is read where it was counted, and becomes a float only in the text.
+//! no wall clock; every number is read where it was counted, and becomes a float only in the text.
 
+mod access;
 mod collector;
 mod declare;
 mod place;
 mod process;
+mod readiness;
 pub mod server;
+mod web;
 
 #[cfg(test)]
 mod manual;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use observer_core::{
-    aggregate::{BalanceReport, Snapshot},
+    aggregate::{BalanceReport, HISTOGRAM_SERIES, Snapshot},
     model::{
         kernel::ProgramRunTime,
         names::{Fault, Mending},
         record::SourcePlace,
     },
 };
-use prometheus::{Registry, TextEncoder};
+use prometheus::{
+    Registry, TextEncoder,
+    proto::{MetricFamily, MetricType},
+};
 
-use self::{collector::SnapshotCollector, place::PlaceCollector, process::ProcessCollector};
+use tokio::time::Instant;
+
+use self::{
+    collector::SnapshotCollector, place::PlaceCollector, process::ProcessCollector,
+    readiness::Watch,
+};
+
+pub use self::{readiness::Readiness, web::Web};
 
 /// The latest readings, between the agent, which publishes, and the server, which serves. Clones share them.
 #[derive(Clone)]
@@ -31,6 +44,7 @@ pub struct Shared {
     latest: Latest,
     source: Arc<Mutex<SourcePlace>>,
     registry: Registry,
+    watch: Arc<Mutex<Watch>>,
 }
 
 /// What does not change while the agent runs.
@@ -81,6 +95,7 @@ impl Shared {
             latest,
             source,
             registry,
+            watch: Arc::new(Mutex::new(Watch::new())),
         })
     }
 
@@ -100,13 +115,41 @@ impl Shared {
         *self.source.lock().unwrap_or_else(PoisonError::into_inner) = source;
     }
 
+    /// Says what the agent found when it started.
+    pub fn started(&self, readiness: Readiness) {
+        self.watch().readiness = Some(readiness);
+    }
+
+    /// Says that a tick is over.
+    pub fn ticked(&self, at: Instant) {
+        self.watch().last_tick = Some(at);
+    }
+
+    fn stuck(&self, now: Instant) -> Option<String> {
+        self.watch().stuck(now)
+    }
+
+    fn missing(&self, now: Instant) -> Vec<String> {
+        self.watch().missing(now)
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Everything in Prometheus' text format 0.0.4.
     ///
     /// # Errors
     /// Where a family cannot be written in that format.
     fn text(&self) -> Result<String> {
+        let mut families = self.registry.gather();
+        let exposed: usize = families.iter().map(exposed).sum();
+        // Itself is one too.
+        let own = collector::single(declare::SERIES, (exposed + 1) as f64);
+        let place = families.partition_point(|family| family.name() < own.name());
+        families.insert(place, own);
         TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
+            .encode_to_string(&families)
             .context("write the metrics as text")
     }
 
@@ -123,6 +166,15 @@ impl Shared {
             .map(Some)
             .context("write the accounts as JSON")
     }
+}
+
+/// Series of a family as Prometheus counts them: each line of the text.
+fn exposed(family: &MetricFamily) -> usize {
+    let lines = match family.get_field_type() {
+        MetricType::HISTOGRAM => HISTOGRAM_SERIES,
+        MetricType::COUNTER | MetricType::GAUGE | MetricType::SUMMARY | MetricType::UNTYPED => 1,
+    };
+    family.get_metric().len() * lines
 }
 
 fn published(latest: &Latest) -> Option<Arc<Published>> {

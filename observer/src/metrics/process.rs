@@ -11,7 +11,7 @@ use prometheus::{
 };
 
 use super::{
-    collector::{Family, descs},
+    collector::{descs, single},
     declare::{
         OF_PROCESS, PROCESS_CPU_SECONDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT_MEMORY_BYTES,
         PROCESS_START_TIME_SECONDS, PROCESS_THREADS, PROCESS_VIRTUAL_MEMORY_BYTES,
@@ -50,11 +50,7 @@ impl Collector for ProcessCollector {
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
         let mut families = Vec::new();
-        let mut add = |metric, value| {
-            let mut family = Family::new(metric);
-            family.add(&[], value);
-            families.push(family.finish());
-        };
+        let mut add = |metric, value| families.push(single(metric, value));
         let usage = fs::read_to_string("/proc/self/stat")
             .ok()
             .and_then(|stat| usage(&stat, self.units));

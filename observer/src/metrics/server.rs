@@ -1,33 +1,40 @@
-//! The agent's HTTP answers: `/metrics` for Prometheus, `/coverage` for `observer report coverage`. Serves what was
-//! published and asks nobody; a slow or silent client costs one of a bounded number of connections for a bounded time.
+//! The agent's HTTP answers: `/metrics` for Prometheus, `/coverage` for `observer report coverage`, `/healthz` and `/readyz`
+//! for whoever watches it. Serves what was published and asks nobody; a slow or silent client costs one of a bounded
+//! number of connections for a bounded time. `/healthz` and `/readyz` are open to everybody: they tell no figure.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use hyper::{
     Method, Request, Response, StatusCode,
-    header::{ALLOW, CONTENT_TYPE},
+    body::Body,
+    header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::TEXT_FORMAT;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
-use super::Shared;
+use super::{
+    Shared,
+    web::{Web, WebConfig},
+};
 
 /// Connections served at once; further ones wait in the kernel's queue until one ends.
 const CONNECTIONS_MAX: usize = 32;
-/// For a request's head.
+/// For a TLS handshake, and for a request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a whole connection, which is one request and its answer.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after a connection could not be accepted (no file descriptor left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const PATHS: [&str; 4] = ["/metrics", "/coverage", "/healthz", "/readyz"];
 const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -42,9 +49,10 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
 }
 
 /// Serves until it is dropped; all its connections end with it.
-pub async fn serve(listener: TcpListener, shared: Shared) {
+pub async fn serve(listener: TcpListener, shared: Shared, web: Web) {
+    let scheme = web.current().tls.as_ref().map_or("http", |_| "https");
     match listener.local_addr() {
-        Ok(address) => eprintln!("observer: serving http://{address}/metrics"),
+        Ok(address) => eprintln!("observer: serving {scheme}://{address}/metrics"),
         Err(error) => eprintln!("observer: cannot tell the address it serves on: {error}"),
     }
     let mut connections = JoinSet::new();
@@ -55,7 +63,7 @@ pub async fn serve(listener: TcpListener, shared: Shared) {
         }
         match listener.accept().await {
             Ok((stream, _)) => {
-                connections.spawn(converse(stream, shared.clone()));
+                connections.spawn(converse(stream, shared.clone(), web.current()));
             }
             Err(_) => sleep(ACCEPT_PAUSE).await,
         }
@@ -63,32 +71,94 @@ pub async fn serve(listener: TcpListener, shared: Shared) {
 }
 
 /// One request and its answer. How a client goes away is its own business: nothing is to be done about an error.
-async fn converse(stream: TcpStream, shared: Shared) {
-    let service = service_fn(|request: Request<_>| {
-        let response = answer(request.method(), request.uri().path(), &shared);
-        async move { Ok::<_, Infallible>(response) }
+async fn converse(stream: TcpStream, shared: Shared, web: Arc<WebConfig>) {
+    let exchange = async {
+        match &web.tls {
+            None => exchange(stream, &shared, &web, true).await,
+            Some(tls) => {
+                let shaken = timeout(HEADER_TIMEOUT, tls.acceptor.accept(stream)).await;
+                if let Ok(Ok(stream)) = shaken {
+                    let (_, session) = stream.get_ref();
+                    let is_known =
+                        !tls.needs_client_certificate || session.peer_certificates().is_some();
+                    exchange(stream, &shared, &web, is_known).await;
+                }
+            }
+        }
+    };
+    let _ = timeout(CONNECTION_TIMEOUT, exchange).await;
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    shared: &Shared,
+    web: &WebConfig,
+    is_known: bool,
+) {
+    let service = service_fn(|request| async move {
+        Ok::<_, Infallible>(answer(&request, shared, web, is_known).await)
     });
-    let connection = http1::Builder::new()
+    let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
-    let _ = timeout(CONNECTION_TIMEOUT, connection).await;
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
-fn answer(method: &Method, path: &str, shared: &Shared) -> Response<String> {
-    let body = match (path, method) {
-        ("/metrics" | "/coverage", method) if method != Method::GET => {
-            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered");
-            let get = hyper::header::HeaderValue::from_static("GET");
-            response.headers_mut().insert(ALLOW, get);
-            return response;
-        }
-        ("/metrics", _) => shared.text().map(|text| Some((TEXT_FORMAT, text))),
-        ("/coverage", _) => shared
-            .coverage()
-            .map(|accounts| accounts.map(|json| (JSON, json))),
-        _ => return plain(StatusCode::NOT_FOUND, "try `/metrics` or `/coverage`"),
+/// `is_known`: the client has shown a certificate, or needs none.
+async fn answer(
+    request: &Request<impl Body>,
+    shared: &Shared,
+    web: &WebConfig,
+    is_known: bool,
+) -> Response<String> {
+    let path = request.uri().path();
+    if !PATHS.contains(&path) {
+        return plain(
+            StatusCode::NOT_FOUND,
+            "try `/metrics`, `/coverage`, `/healthz` or `/readyz`",
+        );
+    }
+    if request.method() != Method::GET {
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered");
+        let get = HeaderValue::from_static("GET");
+        response.headers_mut().insert(ALLOW, get);
+        return response;
+    }
+    match path {
+        "/healthz" => return health(shared.stuck(Instant::now()).as_slice()),
+        "/readyz" => return health(&shared.missing(Instant::now())),
+        _ => {}
+    }
+    if !is_known {
+        return plain(StatusCode::FORBIDDEN, "a client certificate is needed");
+    }
+    let header = request.headers().get(AUTHORIZATION);
+    let header = header.and_then(|value| value.to_str().ok());
+    if !web.access.allows(header).await {
+        let mut response = plain(StatusCode::UNAUTHORIZED, "a token or password is needed");
+        let challenge = HeaderValue::from_static(web.access.challenge());
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        return response;
+    }
+    figures(path, shared)
+}
+
+fn health(reasons: &[String]) -> Response<String> {
+    if reasons.is_empty() {
+        plain(StatusCode::OK, "ok")
+    } else {
+        plain(StatusCode::SERVICE_UNAVAILABLE, &reasons.join("\n"))
+    }
+}
+
+fn figures(path: &str, shared: &Shared) -> Response<String> {
+    let body = if path == "/metrics" {
+        shared.text().map(|text| Some((TEXT_FORMAT, text)))
+    } else {
+        let accounts = shared.coverage();
+        accounts.map(|accounts| accounts.map(|json| (JSON, json)))
     };
     match body {
         Ok(Some((kind, body))) => respond(StatusCode::OK, kind, body),
@@ -107,7 +177,7 @@ fn plain(status: StatusCode, sentence: &str) -> Response<String> {
 fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<String> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    let kind = hyper::header::HeaderValue::from_static(kind);
+    let kind = HeaderValue::from_static(kind);
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
 }

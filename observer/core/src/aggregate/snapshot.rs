@@ -1,7 +1,7 @@
-//! What is exported at one moment: the kernel's totals under the words of their destinations, and the accounts.
+//! What is exported at one moment: the sums over records, the remainders of the kernel's totals, and the accounts.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -11,63 +11,29 @@ use super::{
     balance::{Balance, UplinkReading},
     credit::{DestinationKey, Unrecorded},
     report::BalanceReport,
+    series::SeriesSnapshot,
     settled::Settled,
     sums::Bytes,
 };
 use crate::model::{
-    counters::Counters,
     identity::{Identity, Word},
     kernel::{Losses, SlotTotals, UplinkIndex},
-    names::{Direction, Measure, Outcome, RemainderReason},
+    names::{Direction, Measure, OTHER, RemainderReason},
 };
 
 /// All that the metrics of one agent say, as of one tick.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
-    pub destinations: Vec<DestinationTotals>,
-    pub flows_ended: Vec<FlowsEnded>,
+    pub series: SeriesSnapshot,
     pub remainders: Vec<RemainderTotal>,
     pub interfaces: Vec<InterfaceTotal>,
     pub balances: Vec<BalanceReport>,
     pub losses: Losses,
 }
 
-/// The words a destination is exported by; `None` = not known.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DestinationLabels {
-    pub cloud: Option<Word>,
-    pub region: Option<Word>,
-    pub provider: Option<Word>,
-    pub vendor: Option<Word>,
-    pub service: Option<Word>,
-}
-
-impl From<&Identity> for DestinationLabels {
-    fn from(identity: &Identity) -> Self {
-        Self {
-            cloud: identity.cloud.clone(),
-            region: identity.region.clone(),
-            provider: identity.provider.clone(),
-            vendor: identity.vendor.clone(),
-            service: identity.service.clone(),
-        }
-    }
-}
-
-/// Bytes of flows to one destination, by the kernel's totals.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DestinationTotals {
-    pub labels: DestinationLabels,
-    pub counters: Counters,
-}
-
-/// Flows that got an outcome.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlowsEnded {
-    pub labels: DestinationLabels,
-    pub outcome: Outcome,
-    pub flows: u64,
-}
+/// Remainders that are exported with their cloud; further ones have `other` instead, of which there can be no more than
+/// uplinks, directions and reasons.
+const REMAINDERS_MAX: usize = 160;
 
 /// Bytes that belong to no record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,8 +58,9 @@ pub struct InterfaceTotal {
 /// What has to be carried from one snapshot to the next.
 #[derive(Debug, Default)]
 pub struct Totals {
-    flows_ended: HashMap<(u32, Outcome), u64>,
     settled: HashMap<RemainderKey, Settled>,
+    /// At most [`REMAINDERS_MAX`].
+    exported: HashSet<RemainderKey>,
 }
 
 /// (uplink, direction, reason, cloud) of a remainder.
@@ -111,15 +78,10 @@ pub struct Readings<'a> {
     pub unrecorded: &'a BTreeMap<DestinationKey, Unrecorded>,
     pub balance: &'a Balance,
     pub losses: Losses,
+    pub series: SeriesSnapshot,
 }
 
 impl Totals {
-    /// Counts a flow that got its outcome.
-    pub fn flow_ended(&mut self, tag: u32, outcome: Outcome) {
-        let flows = self.flows_ended.entry((tag, outcome)).or_default();
-        *flows = flows.saturating_add(1);
-    }
-
     /// The snapshot of one tick. `destination` says what is known of a tag set.
     pub fn snapshot(
         &mut self,
@@ -132,8 +94,6 @@ impl Totals {
         let both = |reading| Direction::BOTH.map(|direction| (reading, direction));
         let accounts = || readings.uplinks.iter().flat_map(both);
         Snapshot {
-            destinations: destinations(readings.slots, &mut identity),
-            flows_ended: self.flows_ended(&mut identity),
             remainders: self.remainders(&readings, &mut identity),
             interfaces: accounts()
                 .filter_map(|(reading, direction)| interface(readings.balance, reading, direction))
@@ -146,24 +106,8 @@ impl Totals {
                 })
                 .collect(),
             losses: readings.losses,
+            series: readings.series,
         }
-    }
-
-    fn flows_ended(&self, identity: &mut impl FnMut(u32) -> Arc<Identity>) -> Vec<FlowsEnded> {
-        let mut ended: BTreeMap<(DestinationLabels, Outcome), u64> = BTreeMap::new();
-        for ((tag, outcome), flows) in &self.flows_ended {
-            let labels = DestinationLabels::from(&*identity(*tag));
-            let sum = ended.entry((labels, *outcome)).or_default();
-            *sum = sum.saturating_add(*flows);
-        }
-        ended
-            .into_iter()
-            .map(|((labels, outcome), flows)| FlowsEnded {
-                labels,
-                outcome,
-                flows,
-            })
-            .collect()
     }
 
     fn remainders(
@@ -229,33 +173,31 @@ impl Totals {
         }
         sums.into_iter()
             .filter(|(_, bytes)| *bytes > 0)
-            .map(
-                |((uplink, direction, reason, cloud), bytes)| RemainderTotal {
+            .map(|(key, bytes)| {
+                let (uplink, direction, reason, cloud) = self.exported(key);
+                RemainderTotal {
                     device: device(readings.uplinks, uplink),
                     direction,
                     reason,
                     cloud,
                     bytes: u64::try_from(bytes).unwrap_or(u64::MAX),
-                },
-            )
+                }
+            })
             .collect()
     }
-}
 
-fn destinations(
-    slots: &[SlotTotals],
-    identity: &mut impl FnMut(u32) -> Arc<Identity>,
-) -> Vec<DestinationTotals> {
-    let mut sums: BTreeMap<DestinationLabels, Counters> = BTreeMap::new();
-    for slot in slots.iter().filter(|slot| slot.home == Home::Flow) {
-        let sum = sums
-            .entry(DestinationLabels::from(&*identity(slot.tag)))
-            .or_default();
-        *sum = sum.plus(&slot.counters);
+    /// The key that a remainder is exported by: once given, it stays.
+    fn exported(&mut self, key: RemainderKey) -> RemainderKey {
+        if self.exported.contains(&key) {
+            return key;
+        }
+        if self.exported.len() < REMAINDERS_MAX {
+            self.exported.insert(key.clone());
+            return key;
+        }
+        let (uplink, direction, reason, _) = key;
+        (uplink, direction, reason, Some(OTHER.into()))
     }
-    sums.into_iter()
-        .map(|(labels, counters)| DestinationTotals { labels, counters })
-        .collect()
 }
 
 fn interface(
@@ -314,5 +256,28 @@ const fn reason(home: Home) -> Option<RemainderReason> {
         Home::FragmentHeaders => Some(RemainderReason::FragmentHeaders),
         Home::Raw => Some(RemainderReason::Raw),
         Home::NonIp => Some(RemainderReason::NonIp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clouds_of_remainders_are_bounded_and_keep_their_name() {
+        let mut totals = Totals::default();
+        let key = |nth: usize| {
+            let cloud = Word::from(format!("cloud-{nth}"));
+            let reason = RemainderReason::Handshake;
+            (None, Direction::Egress, reason, Some(cloud))
+        };
+        for round in 0..2 {
+            for nth in 0..REMAINDERS_MAX + 20 {
+                let (.., cloud) = totals.exported(key(nth));
+                let is_other = cloud.as_deref() == Some(OTHER);
+                assert_eq!(is_other, nth >= REMAINDERS_MAX, "{round}: {nth}");
+            }
+        }
+        assert_eq!(totals.exported.len(), REMAINDERS_MAX);
     }
 }

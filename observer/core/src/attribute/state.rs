@@ -1,10 +1,10 @@
 //! What is kept of one live flow, and how one more reading of it becomes a change.
 
 use crate::{
-    attribute::tail::RecordTail,
+    attribute::{tail::RecordTail, told::Told},
     model::{
         counters::Counters,
-        flow::{FlowFlags, FlowId, FlowTotals},
+        flow::{FlowFlags, FlowId, FlowTotals, Timing},
         names::{Outcome, RecordKind},
         time::UnixUs,
     },
@@ -34,6 +34,8 @@ pub struct Change {
     pub counters: Counters,
     /// Since the flow's start.
     pub totals: Counters,
+    /// Times that no earlier record of the flow had; `min_rtt_us` is left out.
+    pub fresh: Timing,
 }
 
 /// State of one live flow.
@@ -51,6 +53,7 @@ pub struct FlowState {
     /// Number of the last pass over the UDP remotes that had it.
     pub seen_pass: u32,
     pub outcome: Outcome,
+    told: Told,
 }
 
 /// With the key and the hash table's own overhead a flow stays within 200 bytes.
@@ -69,6 +72,7 @@ impl FlowState {
             changed_tick: 0,
             seen_pass: 0,
             outcome: tail.map_or(Outcome::Open, |tail| tail.outcome),
+            told: tail.map_or_else(Told::default, |_| Told::by_earlier(&reading.timing)),
         }
     }
 
@@ -117,6 +121,7 @@ impl FlowState {
             interval_start: interval_start.min(interval.end),
             counters,
             totals: self.recorded,
+            fresh: self.told.fresh(&reading.timing),
         })
     }
 

@@ -31,6 +31,10 @@ const SWEEP_TICKS: u32 = 64;
 const REMOTE_IDLE_TICKS: u32 = 12;
 
 /// What one reading came to.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once; a box would be an allocation a record"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
     /// There is something to record.

@@ -3,15 +3,24 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use observer_core::{
-    aggregate::{BalanceReport, FlowsEnded, InterfaceTotal, RemainderTotal},
-    model::names::{LossPlace, Measure, Mending, Outcome, RemainderReason},
+    aggregate::{
+        BalanceReport, InterfaceTotal, Recorded, RemainderTotal, SERIES_MAX_LEAST, Series,
+        SeriesSettings,
+    },
+    model::{
+        counters::Counters,
+        flow::Timing,
+        identity::Identity,
+        names::{Direction, LossPlace, Measure, Mending, Outcome, RemainderReason},
+        workload::Workload,
+    },
 };
 use prometheus::{Registry, TextEncoder};
 
 use super::*;
 use crate::metrics::{
     Shared,
-    declare::{OF_PLACE, OF_PROCESS},
+    declare::{OF_ANSWER, OF_PLACE, OF_PROCESS, WIRE_BYTES},
     manual,
 };
 
@@ -26,46 +35,65 @@ fn faults() -> FaultState {
     }
 }
 
-/// Two destinations, one of them unknown but for its cloud, and one uplink.
-pub fn snapshot() -> Snapshot {
-    let storage = DestinationLabels {
+/// A flow to a storage service that was reset, and one to the internet of a workload with an ugly name.
+fn series() -> Series {
+    let storage = Identity {
         cloud: Some("aws".into()),
         region: Some("us-east-1".into()),
         provider: Some("amazon".into()),
-        vendor: None,
         service: Some("s3".into()),
+        ..Identity::default()
     };
-    let internet = DestinationLabels {
+    let internet = Identity {
         cloud: Some("internet".into()),
-        ..DestinationLabels::default()
+        ..Identity::default()
     };
+    let ugly = Workload {
+        namespace: Some("shop".into()),
+        name: Some("a\"b\\c\nd".into()),
+        ..Workload::default()
+    };
+    let mut series = Series::new(&SeriesSettings::default());
+    let reset = Recorded {
+        identity: &Arc::new(storage),
+        workload: &Arc::default(),
+        counters: &Counters {
+            device_bytes: [9_000, 500],
+            // Above 2^53: the text has the nearest float.
+            wire_bytes: [9_007_199_254_740_993, 540],
+            payload_bytes: [8_600, 100],
+            packets: [11, 9],
+            retransmitted_wire_bytes: 1_500,
+        },
+        ended: Some(Outcome::Reset),
+        fresh: Timing {
+            connect_us: Some(200),
+            rtt_us: Some(1_200),
+            min_rtt_us: None,
+            first_byte_us: Some(12_000_000),
+        },
+    };
+    let sent = Recorded {
+        identity: &Arc::new(internet),
+        workload: &Arc::new(ugly),
+        counters: &Counters {
+            wire_bytes: [60, 0],
+            packets: [1, 0],
+            ..Counters::default()
+        },
+        ended: None,
+        fresh: Timing::default(),
+    };
+    series.record(&reset, 0);
+    series.record(&sent, 0);
+    series.end_tick(0);
+    series
+}
+
+/// Two flows and one uplink.
+pub fn snapshot() -> Snapshot {
     Snapshot {
-        destinations: vec![
-            DestinationTotals {
-                labels: storage.clone(),
-                counters: Counters {
-                    device_bytes: [9_000, 500],
-                    // Above 2^53: the text has the nearest float.
-                    wire_bytes: [9_007_199_254_740_993, 540],
-                    payload_bytes: [8_600, 100],
-                    packets: [11, 9],
-                    retransmitted_wire_bytes: 1_500,
-                },
-            },
-            DestinationTotals {
-                labels: internet,
-                counters: Counters {
-                    wire_bytes: [60, 0],
-                    packets: [1, 0],
-                    ..Counters::default()
-                },
-            },
-        ],
-        flows_ended: vec![FlowsEnded {
-            labels: storage,
-            outcome: Outcome::Reset,
-            flows: 2,
-        }],
+        series: series().snapshot(),
         remainders: [
             (Some("eth0"), Some("aws"), 40),
             (None, None, 7),
@@ -148,10 +176,16 @@ fn every_name_in_the_text_is_declared_and_every_declared_name_is_in_it() {
         .lines()
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split(['{', ' ']).next())
+        .map(|name| {
+            let suffixes = ["_bucket", "_sum", "_count"];
+            let base = suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
+            base.unwrap_or(name)
+        })
         .collect();
     let declared: BTreeSet<&str> = OF_SNAPSHOT
         .iter()
         .chain(OF_PLACE)
+        .chain(OF_ANSWER)
         .chain(OF_PROCESS)
         .map(|metric| metric.name)
         .collect();
@@ -165,4 +199,98 @@ fn programs_that_were_not_timed_have_no_series() {
     let text = shared.text().expect("written");
     assert!(!text.contains(BPF_RUN_SECONDS.name));
     assert!(text.contains(WIRE_BYTES.name));
+}
+
+fn count(text: &str) -> usize {
+    text.lines().filter(|line| !line.starts_with('#')).count()
+}
+
+#[test]
+fn every_line_of_the_answer_is_counted() {
+    let shared = Shared::new(build()).expect("declared");
+    for _ in 0..2 {
+        let text = shared.text().expect("written");
+        let told = format!("\nobserver_series {}\n", count(&text));
+        assert!(text.contains(&told), "{told}: {text}");
+        shared.publish(snapshot(), run_times(), faults());
+    }
+}
+
+/// As many accounts, remainders and programs as there can be, and more destinations than fit.
+#[test]
+fn a_full_answer_is_within_the_limit() {
+    const UPLINKS: usize = observer_ebpf::abi::UPLINKS_MAX as usize;
+    let mut full = snapshot();
+    let settings = SeriesSettings {
+        series_max: SERIES_MAX_LEAST,
+        ..SeriesSettings::default()
+    };
+    let mut series = Series::new(&settings);
+    for nth in 0..SERIES_MAX_LEAST {
+        let identity = Identity {
+            cloud: Some(format!("cloud-{nth}").into()),
+            ..Identity::default()
+        };
+        let recorded = Recorded {
+            identity: &Arc::new(identity),
+            workload: &Arc::default(),
+            counters: &Counters {
+                wire_bytes: [1, 1],
+                ..Counters::default()
+            },
+            ended: Outcome::ALL.get(1 + nth % 5).copied(),
+            fresh: Timing {
+                connect_us: Some(1),
+                rtt_us: Some(1),
+                min_rtt_us: None,
+                first_byte_us: Some(1),
+            },
+        };
+        series.record(&recorded, 0);
+    }
+    series.end_tick(0);
+    full.series = series.snapshot();
+    let account = full.balances.remove(0);
+    let interface = full.interfaces.remove(0);
+    for nth in 0..2 * UPLINKS {
+        let direction = Direction::BOTH[nth % 2];
+        let device: Arc<str> = format!("eth{}", nth / 2).into();
+        full.balances.push(BalanceReport {
+            device: Arc::clone(&device),
+            direction,
+            ..account.clone()
+        });
+        full.interfaces.push(InterfaceTotal {
+            device,
+            direction,
+            ..interface.clone()
+        });
+    }
+    full.losses = LossPlace::ALL.iter().map(|place| (*place, 1)).collect();
+    let programs: Vec<_> = (0..64)
+        .map(|nth| ProgramRunTime {
+            program: format!("program{nth}").into(),
+            run_seconds: 1.0,
+        })
+        .collect();
+    let shared = Shared::new(build()).expect("declared");
+    full.remainders = Vec::new();
+    let series = full.series.clone();
+    let every = |fault: &Fault| {
+        Mending::ALL
+            .iter()
+            .map(|mending| (*fault, *mending, 1))
+            .collect::<Vec<_>>()
+    };
+    let faults = FaultState {
+        counts: Fault::ALL.iter().flat_map(every).collect(),
+        degraded: Fault::ALL.to_vec(),
+    };
+    shared.publish(full, programs, faults);
+    let text = shared.text().expect("written");
+    // Remainders are at most 160 by cloud, and 13 reasons of 2 directions of 9 uplinks without.
+    let all = count(&text) + 160 + 13 * 2 * (UPLINKS + 1);
+    assert!(all <= SERIES_MAX_LEAST, "{all} series");
+    assert!(series.overflowed > 0);
+    assert!(text.contains(r#"observer_wire_bytes_total{direction="egress",cloud="other""#));
 }

@@ -4,10 +4,20 @@ use observer_core::aggregate::BalanceReport;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
-use crate::metrics::{BuildInfo, FaultState, collector::tests};
+use crate::metrics::{BuildInfo, FaultState, Readiness, collector::tests};
+
+mod guarded;
 
 /// Runs `test` against a server on loopback.
 fn with_server<F: Future<Output = ()>>(test: impl FnOnce(SocketAddr, Shared) -> F) {
+    with_guarded_server(Web::default(), test);
+}
+
+/// As [`with_server`], with a web config.
+fn with_guarded_server<F: Future<Output = ()>>(
+    web: Web,
+    test: impl FnOnce(SocketAddr, Shared) -> F,
+) {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -18,21 +28,65 @@ fn with_server<F: Future<Output = ()>>(test: impl FnOnce(SocketAddr, Shared) -> 
             let address = listener.local_addr().expect("bound");
             let shared = Shared::new(BuildInfo::default()).expect("declared");
             let mut server = JoinSet::new();
-            server.spawn(serve(listener, shared.clone()));
+            server.spawn(serve(listener, shared.clone(), web));
             test(address, shared).await;
         });
 }
 
 /// Head and body of the answer to one request.
 async fn ask(address: SocketAddr, request: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(address).await.expect("connected");
-    let request = format!("{request} HTTP/1.1\r\nHost: agent\r\n\r\n");
+    let stream = TcpStream::connect(address).await.expect("connected");
+    converse_over(stream, &format!("{request} HTTP/1.1"), "").await
+}
+
+/// The same over any stream, with further headers.
+async fn converse_over(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: &str,
+    headers: &str,
+) -> (String, String) {
+    let request = format!("{request}\r\nHost: agent\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = String::new();
     let reading = timeout(Duration::from_secs(10), stream.read_to_string(&mut answer));
     reading.await.expect("answered in time").expect("read");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     (head.to_ascii_lowercase(), body.to_owned())
+}
+
+#[test]
+fn probes_are_told_what_is_missing() {
+    with_server(|address, shared| async move {
+        let readiness = |is_true_root| Readiness {
+            tick: Duration::from_millis(100),
+            is_true_root,
+            has_catalogue: true,
+        };
+        let (_, body) = ask(address, "GET /readyz").await;
+        assert_eq!(body.lines().count(), 2, "{body}");
+        shared.started(readiness(false));
+        shared.ticked(Instant::now());
+        let (_, body) = ask(address, "GET /readyz").await;
+        assert!(
+            body.starts_with("attached below the true cgroup root"),
+            "{body}"
+        );
+        shared.started(readiness(true));
+        shared.ticked(Instant::now());
+        for path in ["/readyz", "/healthz"] {
+            let (head, body) = ask(address, &format!("GET {path}")).await;
+            assert!(
+                head.starts_with("http/1.1 200 ") && body == "ok\n",
+                "{head}"
+            );
+        }
+        sleep(Duration::from_millis(350)).await;
+        for path in ["/readyz", "/healthz"] {
+            let (head, body) = ask(address, &format!("GET {path}")).await;
+            assert!(head.starts_with("http/1.1 503 "), "{head}");
+            assert!(body.starts_with("the last tick was 0."), "{body}");
+        }
+    });
 }
 
 #[test]
@@ -56,7 +110,9 @@ fn paths_and_methods_have_their_answers() {
             ("POST /metrics", "405", "allow: get"),
             ("HEAD /coverage", "405", "allow: get"),
             ("GET /", "404", ""),
-            ("GET /healthz", "404", ""),
+            ("GET /healthz", "200", ""),
+            ("GET /readyz", "503", ""),
+            ("POST /healthz", "405", "allow: get"),
         ];
         for (request, status, header) in cases {
             let (head, _) = ask(address, request).await;
@@ -91,7 +147,7 @@ fn silent_clients_do_not_shut_others_out() {
         for _ in 0..CONNECTIONS_MAX {
             silent.push(TcpStream::connect(address).await.expect("connected"));
         }
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let (head, _) = ask(address, "GET /metrics").await;
         assert!(head.starts_with("http/1.1 200 "), "{head}");
         let waited = started.elapsed();

@@ -7,6 +7,7 @@ use observer_ebpf::abi::flag::{CLOSED, CONNECT_FAILED, RELEASED, RESET_IN};
 use super::*;
 use crate::model::{
     counters::Counters,
+    flow::Timing,
     names::RecordKind,
     sample::{counted, remote, socket},
 };
@@ -277,4 +278,39 @@ proptest! {
             prop_assert_eq!(sum, highest);
         }
     }
+}
+
+#[test]
+fn a_time_comes_with_one_record() {
+    let fresh = |table: &mut FlowTable, tick, bytes, timing| {
+        let reading = FlowTotals {
+            timing,
+            ..counted(socket(1), [bytes, 0], 0)
+        };
+        match table.apply(&reading, &interval(tick)) {
+            Applied::Changed(change) => Some(change.fresh),
+            Applied::Unchanged | Applied::Refused => None,
+        }
+    };
+    let none = Timing::default();
+    let connected = Timing {
+        connect_us: Some(40),
+        ..none
+    };
+    let answered = Timing {
+        first_byte_us: Some(900),
+        ..connected
+    };
+    let mut table = table();
+    assert_eq!(fresh(&mut table, 1, 10, none), Some(none));
+    // Without a record the time waits for the next.
+    assert_eq!(fresh(&mut table, 2, 10, connected), None);
+    assert_eq!(fresh(&mut table, 3, 20, connected), Some(connected));
+    assert_eq!(fresh(&mut table, 4, 30, connected), Some(none));
+    let first_byte = Timing {
+        first_byte_us: Some(900),
+        ..none
+    };
+    assert_eq!(fresh(&mut table, 5, 40, answered), Some(first_byte));
+    assert_eq!(fresh(&mut table, 6, 50, answered), Some(none));
 }

@@ -1,0 +1,206 @@
+//! What Prometheus is told about flows: sums over their records by label set, in a bounded number of series. Every record
+//! is added once; what finds no room is under `other`, so that sums over all series are the sums of the records, less what
+//! expired. Knows no text format and no clock.
+
+mod histogram;
+mod limits;
+mod scratch;
+mod settings;
+mod table;
+
+use std::sync::Arc;
+
+pub use histogram::{BUCKETS_US, HISTOGRAM_SERIES, Histogram};
+pub use limits::{CLOUDS_MAX, LABEL_BYTES_MAX, OWN_SERIES_MAX};
+pub use scratch::{Recorded, SCRATCH_MAX};
+pub use settings::{
+    IDLE_EXPIRY, IDLE_EXPIRY_LEAST, LabelChoice, SERIES_MAX, SERIES_MAX_LEAST, SeriesSettings,
+    SettingsError,
+};
+pub use table::SeriesValue;
+
+use self::{
+    limits::Limits,
+    scratch::{Scratch, TIMES, Tally},
+    table::{Delta, Source, Table},
+};
+use crate::model::{
+    counters::Counters,
+    identity::Word,
+    names::{Direction, Label, Outcome, SeriesMetric},
+};
+
+/// All sums of one agent since its start.
+#[derive(Debug)]
+pub struct Series {
+    scratch: Scratch,
+    tables: Vec<Table>,
+    limits: Limits,
+    idle_ns: u64,
+    expired: u64,
+}
+
+/// All series at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SeriesSnapshot {
+    pub metrics: Vec<MetricSeries>,
+    /// Updates that went to `other`: one a label set and fold.
+    pub overflowed: u64,
+    /// Series that expired.
+    pub expired: u64,
+}
+
+/// The series of one metric, in no order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricSeries {
+    pub metric: SeriesMetric,
+    pub labels: Arc<[Label]>,
+    /// Label values in the order of `labels`, and what was counted.
+    pub rows: Vec<(Arc<[Word]>, SeriesValue)>,
+}
+
+impl Series {
+    #[must_use]
+    pub fn new(settings: &SeriesSettings) -> Self {
+        let SeriesSettings {
+            series_max,
+            idle_expiry,
+            labels,
+        } = settings;
+        let mut tables: Vec<Table> = Vec::new();
+        for metric in SeriesMetric::ALL {
+            let kept = labels.of(*metric);
+            match tables.iter_mut().find(|table| *table.labels == *kept) {
+                Some(table) => table.metrics.push(*metric),
+                None => tables.push(Table::new(kept, *metric)),
+            }
+        }
+        let kept = SeriesMetric::ALL
+            .iter()
+            .map(|metric| (*metric, labels.of(*metric)));
+        Self {
+            scratch: Scratch::default(),
+            tables,
+            limits: Limits::new(*series_max, kept),
+            idle_ns: u64::try_from(idle_expiry.as_nanos()).unwrap_or(u64::MAX),
+            expired: 0,
+        }
+    }
+
+    /// Adds one record.
+    pub fn record(&mut self, recorded: &Recorded<'_>, now_ns: u64) {
+        if self.scratch.add(recorded) {
+            self.fold(now_ns);
+        }
+    }
+
+    /// Ends a tick: brings what was recorded under its labels, and forgets series that are idle.
+    pub fn end_tick(&mut self, now_ns: u64) {
+        self.fold(now_ns);
+        for table in &mut self.tables {
+            let expired = table.expire(now_ns, self.idle_ns, &mut self.limits);
+            self.expired = self.expired.saturating_add(expired);
+        }
+    }
+
+    /// Everything up to the last [`Series::end_tick`].
+    #[must_use]
+    pub fn snapshot(&self) -> SeriesSnapshot {
+        let of = |table: &Table, metric| MetricSeries {
+            metric,
+            labels: Arc::clone(&table.labels),
+            rows: table
+                .series(metric)
+                .map(|(labels, value)| (Arc::clone(labels), value.clone()))
+                .collect(),
+        };
+        let metrics = self
+            .tables
+            .iter()
+            .flat_map(|table| table.metrics.iter().map(move |metric| of(table, *metric)));
+        SeriesSnapshot {
+            metrics: metrics.collect(),
+            overflowed: self.limits.overflowed,
+            expired: self.expired,
+        }
+    }
+
+    fn fold(&mut self, now_ns: u64) {
+        let Self {
+            scratch,
+            tables,
+            limits,
+            ..
+        } = self;
+        for tally in scratch.drain() {
+            fold_bytes(&tally, tables, limits, now_ns);
+            fold_flows(&tally, tables, limits, now_ns);
+            fold_times(&tally, tables, limits, now_ns);
+        }
+    }
+}
+
+/// All counters of a direction that counted something; those at 0 have series too, so that their first increase is seen.
+fn fold_bytes(tally: &Tally, tables: &mut [Table], limits: &mut Limits, now_ns: u64) {
+    let Counters {
+        wire_bytes,
+        payload_bytes,
+        packets,
+        retransmitted_wire_bytes,
+        ..
+    } = tally.counters;
+    for direction in Direction::BOTH {
+        let all = [
+            (SeriesMetric::WireBytes, direction.of(wire_bytes)),
+            (SeriesMetric::PayloadBytes, direction.of(payload_bytes)),
+            (SeriesMetric::Packets, direction.of(packets)),
+            (SeriesMetric::RetransmittedBytes, retransmitted_wire_bytes),
+        ]
+        .map(|(metric, count)| (metric, Delta::Count(count)));
+        // What a remote sends again cannot be told here.
+        let (deltas, _) = all.split_at(direction.of([4, 3]));
+        if deltas
+            .iter()
+            .any(|(_, delta)| !matches!(delta, Delta::Count(0)))
+        {
+            let source = tally.source(Some(direction), None);
+            for table in &mut *tables {
+                table.add(&source, deltas, limits, now_ns);
+            }
+        }
+    }
+}
+
+fn fold_flows(tally: &Tally, tables: &mut [Table], limits: &mut Limits, now_ns: u64) {
+    for (outcome, flows) in Outcome::ALL.iter().zip(tally.flows) {
+        if flows > 0 {
+            let source = tally.source(None, Some(*outcome));
+            let delta = [(SeriesMetric::Flows, Delta::Count(flows))];
+            for table in &mut *tables {
+                table.add(&source, &delta, limits, now_ns);
+            }
+        }
+    }
+}
+
+fn fold_times(tally: &Tally, tables: &mut [Table], limits: &mut Limits, now_ns: u64) {
+    for (metric, times) in TIMES.iter().zip(&tally.times) {
+        if let Some(times) = times {
+            let delta = [(*metric, Delta::Times(times))];
+            for table in &mut *tables {
+                table.add(&tally.source(None, None), &delta, limits, now_ns);
+            }
+        }
+    }
+}
+
+impl Tally {
+    fn source(&self, direction: Option<Direction>, outcome: Option<Outcome>) -> Source<'_> {
+        Source {
+            identity: &self.identity,
+            workload: &self.workload,
+            direction,
+            outcome,
+        }
+    }
+}

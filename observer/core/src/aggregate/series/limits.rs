@@ -1,0 +1,182 @@
+//! Room for series: what is left of the operator's limit, what is kept free for the sets named `other`, and which clouds
+//! keep their name in them. Knows no table.
+
+use super::{histogram::HISTOGRAM_SERIES, settings::SERIES_MAX_LEAST};
+use crate::model::{
+    identity::Word,
+    names::{Direction, Label, OTHER, Outcome, SeriesMetric, UNKNOWN},
+};
+
+/// Series kept free for everything that is not summed over records: accounts and remainders of up to 8 uplinks, losses,
+/// kernel programs, the agent's own process.
+pub const OWN_SERIES_MAX: usize = 600;
+/// Clouds that keep their name in an `other` set, `unknown` included; later ones are `other` too. With a low limit they
+/// are fewer: the `other` sets take at most half of the room.
+pub const CLOUDS_MAX: usize = 12;
+/// Bytes of a label's value whose text is free (`namespace`, `workload`); longer ones are cut at a character's end.
+pub const LABEL_BYTES_MAX: usize = 128;
+
+/// Outcomes that a flow can end with.
+const ENDS: usize = Outcome::ALL.len() - 1;
+
+/// What all tables share.
+#[derive(Debug)]
+pub struct Limits {
+    /// Series that may still be given out.
+    room: usize,
+    clouds: Vec<Word>,
+    clouds_max: usize,
+    /// Updates that went to `other` for want of room.
+    pub overflowed: u64,
+    pub words: Words,
+}
+
+/// Words that stand in many rows, made once.
+#[derive(Debug)]
+pub struct Words {
+    pub unknown: Word,
+    pub other: Word,
+    directions: [Word; 2],
+    outcomes: Vec<Word>,
+}
+
+impl Limits {
+    /// Room for `series_max` series in all, given the labels that each metric keeps.
+    pub fn new<'a>(
+        series_max: usize,
+        kept: impl IntoIterator<Item = (SeriesMetric, &'a [Label])>,
+    ) -> Self {
+        let (mut by_cloud, mut fixed) = (0, 0);
+        for (metric, labels) in kept {
+            let sets = other_sets(metric, labels) * series(metric);
+            if labels.contains(&Label::Cloud) {
+                by_cloud += sets;
+            } else {
+                fixed += sets;
+            }
+        }
+        let free = series_max.max(SERIES_MAX_LEAST) - OWN_SERIES_MAX;
+        let clouds = (free / 2).saturating_sub(fixed) / by_cloud.max(1);
+        let clouds_max = clouds.saturating_sub(1).min(CLOUDS_MAX);
+        let reserved = fixed + by_cloud * (clouds_max + 1);
+        Self {
+            room: free.saturating_sub(reserved),
+            clouds: Vec::new(),
+            clouds_max,
+            overflowed: 0,
+            words: Words::new(),
+        }
+    }
+
+    /// Takes room for so many series, all or none.
+    pub fn claim(&mut self, series: usize) -> bool {
+        match self.room.checked_sub(series) {
+            Some(room) => {
+                self.room = room;
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub fn release(&mut self, series: usize) {
+        self.room += series;
+    }
+
+    /// The name that a cloud has in an `other` set.
+    pub fn cloud(&mut self, cloud: Word) -> Word {
+        if self.clouds.contains(&cloud) {
+            return cloud;
+        }
+        if self.clouds.len() >= self.clouds_max {
+            return self.words.other.clone();
+        }
+        self.clouds.push(cloud.clone());
+        cloud
+    }
+}
+
+impl Words {
+    fn new() -> Self {
+        Self {
+            unknown: UNKNOWN.into(),
+            other: OTHER.into(),
+            directions: Direction::BOTH.map(|direction| direction.word().into()),
+            outcomes: Outcome::WORDS
+                .iter()
+                .map(|word| Word::from(*word))
+                .collect(),
+        }
+    }
+
+    pub fn direction(&self, direction: Direction) -> Word {
+        self.directions[direction as usize].clone()
+    }
+
+    pub fn outcome(&self, outcome: Outcome) -> Word {
+        self.outcomes
+            .get(outcome as usize)
+            .unwrap_or(&self.unknown)
+            .clone()
+    }
+}
+
+/// Lines of the text that one label set of a metric takes.
+pub const fn series(metric: SeriesMetric) -> usize {
+    if metric.is_histogram() {
+        HISTOGRAM_SERIES
+    } else {
+        1
+    }
+}
+
+/// `other` sets of a metric, for one cloud.
+fn other_sets(metric: SeriesMetric, labels: &[Label]) -> usize {
+    // Of what is sent again, only what goes out is known.
+    let one_way = metric == SeriesMetric::RetransmittedBytes;
+    let directions = if labels.contains(&Label::Direction) && !one_way {
+        2
+    } else {
+        1
+    };
+    let outcomes = if labels.contains(&Label::Outcome) {
+        ENDS
+    } else {
+        1
+    };
+    directions * outcomes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(series_max: usize) -> Limits {
+        let kept = SeriesMetric::ALL
+            .iter()
+            .map(|metric| (*metric, metric.labels()));
+        Limits::new(series_max, kept)
+    }
+
+    #[test]
+    fn room_for_other_sets_is_never_given_out() {
+        // For one cloud: 2 directions of 3 metrics, 1 of one, 5 outcomes, 3 histograms of 13.
+        let by_cloud = 7 + 5 + 39;
+        for (series_max, clouds_max) in [(0, 2), (1_000, 2), (1_500, 7), (5_000, 12), (50_000, 12)]
+        {
+            let limits = limits(series_max);
+            assert_eq!(limits.clouds_max, clouds_max, "{series_max}");
+            let all = limits.room + by_cloud * (clouds_max + 1) + OWN_SERIES_MAX;
+            assert_eq!(all, series_max.max(SERIES_MAX_LEAST));
+        }
+    }
+
+    #[test]
+    fn few_clouds_keep_their_name() {
+        let mut limits = limits(SERIES_MAX_LEAST);
+        let names: Vec<String> = ["aws", "azure", "gcp", "aws", "oci"]
+            .map(|cloud| limits.cloud(cloud.into()).to_string())
+            .into();
+        assert_eq!(names, ["aws", "azure", "other", "aws", "other"]);
+    }
+}

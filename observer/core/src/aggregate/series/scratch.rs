@@ -1,0 +1,96 @@
+//! What the records of one tick said, by the identity and the workload that they share. A record costs one look-up by two
+//! addresses; words are looked at once a pair, when the tick is folded.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::histogram::Histogram;
+use crate::model::{
+    counters::Counters,
+    flow::Timing,
+    identity::Identity,
+    names::{Outcome, SeriesMetric},
+    workload::Workload,
+};
+
+/// Pairs of identity and workload between two folds; the scratch is folded before there are more.
+pub const SCRATCH_MAX: usize = 4_096;
+
+/// The metrics of times, in the order in which a tally keeps them.
+pub const TIMES: [SeriesMetric; 3] = [
+    SeriesMetric::ConnectSeconds,
+    SeriesMetric::RttSeconds,
+    SeriesMetric::FirstByteSeconds,
+];
+
+/// What one record adds.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    pub identity: &'a Arc<Identity>,
+    pub workload: &'a Arc<Workload>,
+    pub counters: &'a Counters,
+    /// Where the flow got its outcome with this record.
+    pub ended: Option<Outcome>,
+    /// Times that no earlier record of the flow had.
+    pub fresh: Timing,
+}
+
+/// Sums of the records of one pair.
+#[derive(Debug)]
+pub struct Tally {
+    pub identity: Arc<Identity>,
+    pub workload: Arc<Workload>,
+    pub counters: Counters,
+    /// By outcome, in the order of [`Outcome::ALL`].
+    pub flows: [u64; Outcome::ALL.len()],
+    /// In the order of [`TIMES`].
+    pub times: [Option<Box<Histogram>>; TIMES.len()],
+}
+
+/// The tallies since the last fold. Each holds its identity and workload, so that no address is used twice meanwhile.
+#[derive(Debug, Default)]
+pub struct Scratch(HashMap<(usize, usize), Tally>);
+
+impl Scratch {
+    /// Adds one record; says whether the scratch is full and has to be folded.
+    pub fn add(&mut self, recorded: &Recorded<'_>) -> bool {
+        let key = (
+            Arc::as_ptr(recorded.identity).addr(),
+            Arc::as_ptr(recorded.workload).addr(),
+        );
+        let tally = self.0.entry(key).or_insert_with(|| Tally {
+            identity: Arc::clone(recorded.identity),
+            workload: Arc::clone(recorded.workload),
+            counters: Counters::default(),
+            flows: [0; Outcome::ALL.len()],
+            times: [const { None }; TIMES.len()],
+        });
+        tally.counters = tally.counters.plus(recorded.counters);
+        if let Some(flows) = recorded
+            .ended
+            .and_then(|outcome| tally.flows.get_mut(outcome as usize))
+        {
+            *flows = flows.saturating_add(1);
+        }
+        let Timing {
+            connect_us,
+            rtt_us,
+            first_byte_us,
+            ..
+        } = recorded.fresh;
+        for (times, us) in tally
+            .times
+            .iter_mut()
+            .zip([connect_us, rtt_us, first_byte_us])
+        {
+            if let Some(us) = us {
+                times.get_or_insert_default().observe(us);
+            }
+        }
+        self.0.len() >= SCRATCH_MAX
+    }
+
+    /// Hands the tallies out and is empty afterwards; its room stays.
+    pub fn drain(&mut self) -> impl Iterator<Item = Tally> {
+        self.0.drain().map(|(_, tally)| tally)
+    }
+}

@@ -1,0 +1,212 @@
+//! Who may read the metrics: a bearer token or a user's password. Nothing is told of why somebody may not, and comparing
+//! takes the same time whatever is wrong.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    str::FromStr as _,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+/// Costs above would keep a CPU busy for seconds with each wrong password.
+const COST_MAX: u32 = 14;
+/// Passwords that were found right and are not computed again.
+const KNOWN_MAX: usize = 100;
+/// Passwords computed at the same time: whoever guesses must not take the host's CPUs.
+const COMPUTED_AT_ONCE: usize = 1;
+
+/// Tokens and users of one web config.
+#[derive(Debug)]
+pub struct Access {
+    /// Name and bcrypt hash.
+    users: BTreeMap<String, String>,
+    token: Option<Hash>,
+    known: Mutex<HashSet<Hash>>,
+    computing: Semaphore,
+}
+
+type Hash = [u8; 32];
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            users: BTreeMap::new(),
+            token: None,
+            known: Mutex::default(),
+            computing: Semaphore::new(COMPUTED_AT_ONCE),
+        }
+    }
+}
+
+impl Access {
+    /// # Errors
+    /// Where a hash is none of bcrypt's, or the token is empty.
+    pub fn new(users: BTreeMap<String, String>, token: Option<&str>) -> Result<Self> {
+        for (name, hash) in &users {
+            let parts = bcrypt::HashParts::from_str(hash)
+                .ok()
+                .with_context(|| format!("the hash of user `{name}` is none of bcrypt's; make one with `htpasswd -nBC 10 {name}`"))?;
+            ensure!(
+                parts.get_cost() <= COST_MAX,
+                "the hash of user `{name}` has cost {}; give {COST_MAX} or less",
+                parts.get_cost()
+            );
+        }
+        let token = token.map(str::trim);
+        ensure!(token != Some(""), "the token is empty");
+        Ok(Self {
+            users,
+            token: token.map(|token| hash(&[token.as_bytes()])),
+            ..Self::default()
+        })
+    }
+
+    /// Whether nobody is asked.
+    pub fn is_open(&self) -> bool {
+        self.users.is_empty() && self.token.is_none()
+    }
+
+    /// What a client is asked for (`WWW-Authenticate`).
+    pub fn challenge(&self) -> &'static str {
+        if self.users.is_empty() {
+            "Bearer realm=\"observer\""
+        } else {
+            "Basic realm=\"observer\""
+        }
+    }
+
+    /// Whether the value of an `Authorization` header opens the door.
+    pub async fn allows(self: &Arc<Self>, authorization: Option<&str>) -> bool {
+        if self.is_open() {
+            return true;
+        }
+        let Some((scheme, value)) = authorization.and_then(|value| value.split_once(' ')) else {
+            return false;
+        };
+        if scheme.eq_ignore_ascii_case("bearer") {
+            let given = hash(&[value.trim().as_bytes()]);
+            return self.token.is_some_and(|token| token.ct_eq(&given).into());
+        }
+        if scheme.eq_ignore_ascii_case("basic") && !self.users.is_empty() {
+            let pair = STANDARD.decode(value.trim()).ok();
+            let pair = pair.and_then(|pair| String::from_utf8(pair).ok());
+            if let Some((name, password)) = pair.as_deref().and_then(|pair| pair.split_once(':')) {
+                return self.knows(name, password).await;
+            }
+        }
+        false
+    }
+
+    async fn knows(&self, name: &str, password: &str) -> bool {
+        // A name that is not there costs the same as one that is.
+        let is_user = self.users.contains_key(name);
+        let Some(hashed) = self.users.get(name).or_else(|| self.users.values().next()) else {
+            return false;
+        };
+        let key = hash(&[name.as_bytes(), hashed.as_bytes(), password.as_bytes()]);
+        if is_user && self.is_known(&key) {
+            return true;
+        }
+        let Ok(_permit) = self.computing.acquire().await else {
+            return false;
+        };
+        let (password, hashed) = (password.to_owned(), hashed.clone());
+        let verified = spawn_blocking(move || bcrypt::verify(password, &hashed)).await;
+        let right = is_user && matches!(verified, Ok(Ok(true)));
+        if right {
+            self.remember(key);
+        }
+        right
+    }
+
+    fn is_known(&self, key: &Hash) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.contains(key)
+    }
+
+    fn remember(&self, key: Hash) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(key);
+    }
+}
+
+/// Of parts that cannot be taken for each other: each is hashed by itself first.
+fn hash(parts: &[&[u8]]) -> Hash {
+    let mut all = Sha256::new();
+    for part in parts {
+        all.update(Sha256::digest(part));
+    }
+    all.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn users(hash: &str) -> BTreeMap<String, String> {
+        [("ada".to_owned(), hash.to_owned())].into()
+    }
+
+    fn ask(access: &Arc<Access>, authorization: Option<&str>) -> bool {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime")
+            .block_on(access.allows(authorization))
+    }
+
+    #[test]
+    fn tokens_and_passwords_open_and_nothing_else_does() {
+        let hashed = bcrypt::hash("sesame", 4).expect("hashed");
+        let access = Arc::new(Access::new(users(&hashed), Some(" secret\n")).expect("valid"));
+        let basic = |pair: &str| Some(format!("Basic {}", STANDARD.encode(pair)));
+        let bearer = |token: &str| Some(format!("Bearer {token}"));
+        let cases = [
+            (None, false),
+            (bearer("secret"), true),
+            (bearer("Secret"), false),
+            (bearer(""), false),
+            (Some("bearer secret".to_owned()), true),
+            (Some("secret".to_owned()), false),
+            (basic("ada:sesame"), true),
+            // Again, from memory.
+            (basic("ada:sesame"), true),
+            (basic("ada:Sesame"), false),
+            (basic("bob:sesame"), false),
+            (basic("ada"), false),
+            (Some("Basic %%%".to_owned()), false),
+        ];
+        for (header, allowed) in cases {
+            assert_eq!(ask(&access, header.as_deref()), allowed, "{header:?}");
+        }
+        assert_eq!(access.known.lock().expect("no panic").len(), 1);
+        let open = Arc::new(Access::default());
+        assert!(ask(&open, None) && open.is_open());
+    }
+
+    #[test]
+    fn hashes_that_cannot_be_used_are_refused() {
+        let dear = bcrypt::hash("x", 4)
+            .expect("hashed")
+            .replace("$04$", "$15$");
+        for (hash, part) in [
+            ("plain", "none of bcrypt's"),
+            ("$2b$04$abcdefghijklmnopqrstuu", "none of"),
+            (&*dear, "cost 15"),
+        ] {
+            let error = Access::new(users(hash), None)
+                .expect_err("refused")
+                .to_string();
+            assert!(error.contains(part) && error.contains("`ada`"), "{error}");
+            assert!(!error.contains(hash), "{error}");
+        }
+        assert!(Access::new(BTreeMap::new(), Some(" \n")).is_err());
+    }
+}
