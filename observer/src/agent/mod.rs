@@ -5,7 +5,10 @@ mod clock;
 mod lookup;
 mod namespaces;
 mod output;
+mod reload;
+mod service;
 pub mod settings;
+mod signals;
 
 use std::{fs, sync::Arc, time::Duration};
 
@@ -24,34 +27,41 @@ use observer_core::{
     pipeline::{Pipeline, PipelineConfig, TickInput},
 };
 use tokio::{
-    signal::unix::{SignalKind, signal},
     sync::Notify,
     task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep},
+    time::{Interval, MissedTickBehavior, interval_at, sleep},
 };
 
-use self::{lookup::Tables, namespaces::Namespaces, output::Output, settings::Settings};
+use self::{
+    lookup::Tables,
+    namespaces::Namespaces,
+    output::Output,
+    reload::{Reload, with_config},
+    service::Service,
+    settings::Settings,
+    signals::{Hurry, Signals},
+};
 use crate::{
+    config::Loaded,
     metrics::{self, BuildInfo, Shared},
     probe::{self, Prefix, Probe, device::Device},
 };
 
-/// Runs until SIGTERM, SIGINT or the given duration, then drains and detaches.
+/// Runs until SIGTERM, SIGINT or the given duration, then drains and detaches. SIGHUP reloads.
 ///
 /// # Errors
-/// Where it cannot start, or cannot write records any more.
+/// Where it cannot start, cannot write records any more, or a second signal ended the drain.
 pub fn run(settings: Settings) -> Result<()> {
+    let signals = Signals::listen()?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start the runtime")?
-        .block_on(serve(settings))
+        .block_on(serve(settings, &signals))
 }
 
-async fn serve(settings: Settings) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let server = match settings.listen {
+async fn serve(settings: Settings, signals: &Signals) -> Result<()> {
+    let server = match settings.loaded.config.listen {
         Some(address) => Some(metrics::server::bind(address).await?),
         None => None,
     };
@@ -60,42 +70,61 @@ async fn serve(settings: Settings) -> Result<()> {
         true => Some(probe::switch_run_times_on()?),
         false => None,
     };
-    let mut agent = Agent::start(&settings)?;
+    let mut agent = Agent::start(&settings, signals.hurry())?;
     let shared = Shared::new(agent.build_info())?;
     let mut servers = JoinSet::new();
     if let Some(listener) = server {
         servers.spawn(metrics::server::serve(listener, shared.clone()));
     }
+    let end = sleep(settings.duration.unwrap_or(FOREVER));
+    let mut reload = Reload::new(settings, &shared);
     agent.publish_tick(&shared)?;
+    let mut service = Service::of_environment();
+    service.ready(&reload.status());
 
-    let end = sleep(
-        settings
-            .duration
-            .unwrap_or(Duration::from_secs(u64::from(u32::MAX))),
-    );
     tokio::pin!(end);
-    let mut ticks = interval(settings.tick);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
+    let mut ticks = every(reload.tick());
+    let mut signs_of_life = every(service.watchdog().unwrap_or(FOREVER));
     let filling = Arc::new(Notify::new());
     let wake = Arc::clone(&filling);
     agent.probe.on_filling_events(move || wake.notify_one())?;
     loop {
         tokio::select! {
             biased;
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = signals.end() => break,
             () = &mut end => break,
+            () = signals.reload() => {
+                service.reloading();
+                let tick = reload.tick();
+                reload.again(&mut agent, &shared);
+                if reload.tick() != tick {
+                    ticks = every(reload.tick());
+                }
+                service.ready(&reload.status());
+            }
+            // Served by the task that ticks: an agent that hangs in a tick gives no sign.
+            _ = signs_of_life.tick() => service.lives(),
             _ = ticks.tick() => agent.publish_tick(&shared)?,
             () = filling.notified() => agent.drain_events()?,
         }
     }
+    service.stopping();
     agent.publish_tick(&shared)?;
     if statistics.is_some() {
         agent.print_run_times()?;
     }
     servers.shutdown().await;
     Ok(())
+}
+
+/// 136 years.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Ticks, the first of them in one `period`.
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval_at(tokio::time::Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Everything that one tick touches.
@@ -111,22 +140,19 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(settings: &Settings) -> Result<Self> {
+    fn start(settings: &Settings, hurry: Hurry) -> Result<Self> {
+        let flows = settings.loaded.config.flows.as_ref();
         let addresses = AddressTable::embedded().context("read the embedded address table")?;
-        let context = Arc::new(record_context(settings, &addresses)?);
-        let earlier = output::earlier(settings.flows.as_ref(), &context.boot_id)?;
-        let output = Output::open(settings.flows.as_ref(), earlier.tails.whole_bytes)?;
+        let context = Arc::new(record_context(&settings.loaded, &addresses)?);
+        let earlier = output::earlier(flows, &context.boot_id)?;
+        let output = Output::open(flows, earlier.tails.whole_bytes, hurry)?;
         let prefixes = addresses.prefixes().map(|(prefix, set)| Prefix {
             address: prefix.address(),
             length: prefix.prefix_length(),
             tag: set.number(),
         });
         let started = clock::now();
-        let probe_settings = probe::Settings {
-            generation: generation(started),
-            ..settings.probe.clone()
-        };
-        let probe = Probe::start(&probe_settings, prefixes)?;
+        let probe = Probe::start(&settings.probe(generation(started))?, prefixes)?;
         let tables = Tables::new(addresses, &probe.uplinks);
         let namespaces = Namespaces::of(&probe.uplinks);
         let config = PipelineConfig::new(Arc::clone(&context), started);
@@ -329,8 +355,8 @@ fn rules(device: &Device) -> [LinkRule; 2] {
     [rule(device.counts_bundles), rule(device.receives_bundles)]
 }
 
-fn record_context(settings: &Settings, addresses: &AddressTable) -> Result<RecordContext> {
-    let host = match &settings.host {
+fn record_context(loaded: &Loaded, addresses: &AddressTable) -> Result<RecordContext> {
+    let host = match &loaded.config.host {
         Some(host) => host.clone(),
         None => nix::unistd::gethostname()
             .context("ask for the host name")?
@@ -339,12 +365,12 @@ fn record_context(settings: &Settings, addresses: &AddressTable) -> Result<Recor
     };
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .context("read `/proc/sys/kernel/random/boot_id`")?;
-    Ok(RecordContext {
+    let context = RecordContext {
         host,
         boot_id: boot_id.trim().to_owned(),
-        cluster: settings.cluster.clone(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         catalog_version: Some(addresses.version()),
         ..RecordContext::default()
-    })
+    };
+    Ok(with_config(&context, loaded))
 }

@@ -22,7 +22,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run the agent: count, write flow records, serve metrics.
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     /// Say what this kernel and these privileges allow, and what each missing thing costs.
     Doctor(doctor::Arguments),
     /// Say whose address this is, and how that is known.
@@ -47,7 +47,7 @@ enum Output {
 /// Runs the verb. Errors are printed on one line, causes included.
 pub fn main() -> ExitCode {
     let done = match Arguments::parse().verb {
-        Verb::Run(arguments) => run::run(arguments),
+        Verb::Run(arguments) => run::run(*arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Classify(arguments) => classify::run(&arguments),
         Verb::Detach(arguments) => detach::run(&arguments),

@@ -143,6 +143,14 @@ pub const BUILD_INFO: Metric = Metric {
     labels: &["version", "catalog_version"],
 };
 
+pub const RELOAD_SUCCESS: Metric = Metric {
+    name: "observer_reload_success",
+    kind: Kind::Gauge,
+    unit: "",
+    help: "1 where the file's last reading was taken, 0 where it was refused and the one before is in force. Absent for files that nobody named.",
+    labels: &["file"],
+};
+
 pub const PROCESS_CPU_SECONDS: Metric = Metric {
     name: "process_cpu_seconds_total",
     kind: Kind::Counter,
@@ -204,6 +212,7 @@ pub const OF_SNAPSHOT: &[Metric] = &[
     EVENTS_LOST,
     BPF_RUN_SECONDS,
     BUILD_INFO,
+    RELOAD_SUCCESS,
 ];
 
 /// Of the agent's own process.

@@ -63,6 +63,7 @@ fn text() -> String {
         ("reason", words(RemainderReason::WORDS)),
         ("place", words(LossPlace::WORDS)),
         ("program", "name of the kernel program".to_owned()),
+        ("file", "path of the file, as the operator named it".to_owned()),
     ] {
         let _ = writeln!(text, "| `{label}` | {values} |");
     }

@@ -9,7 +9,10 @@ pub mod server;
 #[cfg(test)]
 mod manual;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Context as _, Result};
 use observer_core::{
@@ -24,6 +27,7 @@ use self::{collector::SnapshotCollector, process::ProcessCollector};
 #[derive(Clone)]
 pub struct Shared {
     latest: Latest,
+    reloads: Reloads,
     registry: Registry,
 }
 
@@ -44,6 +48,18 @@ struct Published {
 /// `None` until the first tick is over.
 type Latest = Arc<Mutex<Option<Arc<Published>>>>;
 
+/// Whether the last reading of each file was taken. As many as the agent was started with.
+type Reloads = Arc<Mutex<BTreeMap<String, bool>>>;
+
+/// Metrics whose labels an operator may choose, with all that each has.
+pub fn known_labels() -> Vec<(&'static str, &'static [&'static str])> {
+    declare::OF_SNAPSHOT
+        .iter()
+        .filter(|metric| !metric.labels.is_empty())
+        .map(|metric| (metric.name, metric.labels))
+        .collect()
+}
+
 impl Shared {
     /// Nothing published yet.
     ///
@@ -52,14 +68,27 @@ impl Shared {
     pub fn new(build: BuildInfo) -> Result<Self> {
         let latest = Latest::default();
         let registry = Registry::new();
-        let snapshot = SnapshotCollector::new(build, Arc::clone(&latest))?;
+        let reloads = Reloads::default();
+        let snapshot = SnapshotCollector::new(build, Arc::clone(&latest), Arc::clone(&reloads))?;
         registry
             .register(Box::new(snapshot))
             .context("register the agent's metrics")?;
         registry
             .register(Box::new(ProcessCollector::new()?))
             .context("register the metrics of the process")?;
-        Ok(Self { latest, registry })
+        Ok(Self {
+            latest,
+            reloads,
+            registry,
+        })
+    }
+
+    /// Says whether the last reading of `file` was taken.
+    pub fn publish_reload(&self, file: &str, success: bool) {
+        self.reloads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(file.to_owned(), success);
     }
 
     /// Makes the readings of one tick the ones that are served. Programs that the kernel takes no time of stay out of

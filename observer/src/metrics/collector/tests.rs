@@ -101,7 +101,8 @@ fn build() -> BuildInfo {
 fn a_small_snapshot_has_this_text() {
     let latest = Latest::default();
     let registry = Registry::new();
-    let collector = SnapshotCollector::new(build(), Arc::clone(&latest)).expect("declared");
+    let collector =
+        SnapshotCollector::new(build(), Arc::clone(&latest), Reloads::default()).expect("declared");
     registry.register(Box::new(collector)).expect("registered");
     let text = || {
         TextEncoder::new()
@@ -127,6 +128,7 @@ fn a_small_snapshot_has_this_text() {
 fn every_name_in_the_text_is_declared_and_every_declared_name_is_in_it() {
     let shared = Shared::new(build()).expect("declared");
     shared.publish(snapshot(), run_times());
+    shared.publish_reload("observer.yaml", true);
     let text = shared.text().expect("written");
     let names: BTreeSet<&str> = text
         .lines()
@@ -139,6 +141,16 @@ fn every_name_in_the_text_is_declared_and_every_declared_name_is_in_it() {
         .map(|metric| metric.name)
         .collect();
     assert_eq!(names, declared);
+}
+
+#[test]
+fn a_refused_file_is_0_until_it_is_taken_again() {
+    let shared = Shared::new(build()).expect("declared");
+    for (success, value) in [(true, "1"), (false, "0"), (true, "1")] {
+        shared.publish_reload("/etc/observer.yaml", success);
+        let line = format!("observer_reload_success{{file=\"/etc/observer.yaml\"}} {value}\n");
+        assert!(shared.text().expect("written").contains(&line));
+    }
 }
 
 #[test]
