@@ -7,6 +7,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -32,6 +33,7 @@ pub struct Agent {
     flows: PathBuf,
     /// The directory goes with the agent.
     owned: bool,
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 /// One account of `observer report coverage --output json`.
@@ -152,10 +154,15 @@ impl Agent {
             said.push(line);
         };
         // Whatever else it says must not fill the pipe.
+        let kept = Arc::<Mutex<Vec<String>>>::default();
+        let said = Arc::clone(&kept);
         std::thread::spawn(move || {
-            lines
-                .map_while(Result::ok)
-                .for_each(|line| eprintln!("agent: {line}"));
+            for line in lines.map_while(Result::ok) {
+                eprintln!("agent: {line}");
+                said.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(line);
+            }
         });
         Ok(Self {
             child,
@@ -163,6 +170,7 @@ impl Agent {
             directory: directory.to_owned(),
             flows,
             owned: false,
+            said: kept,
         })
     }
 
@@ -249,6 +257,20 @@ impl Agent {
         text.lines()
             .map(|line| serde_json::from_str(line).with_context(|| format!("record `{line}`")))
             .collect()
+    }
+
+    /// What it said to standard error since it counts.
+    #[must_use]
+    pub fn said(&self) -> Vec<String> {
+        self.said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill(self.pid(), signal).with_context(|| format!("send the agent {signal}"))
     }
 
     fn pid(&self) -> Pid {

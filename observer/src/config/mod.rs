@@ -4,6 +4,8 @@
 
 mod check;
 mod file;
+#[cfg(fuzzing)]
+mod fuzzed;
 mod layer;
 mod nearest;
 mod source;
@@ -20,6 +22,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(fuzzing)]
+pub use self::fuzzed::fuzzed;
 use self::value::typed;
 pub use self::{
     check::{Row, rows},
