@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test target uses its own part of this file")]
 
+pub mod started;
+
 use std::{
     net::SocketAddr,
     sync::{Mutex, PoisonError},
