@@ -123,6 +123,51 @@ fn reload_good_bad_good(agent: &Agent, file: &Path) -> Result<()> {
 }
 
 #[test]
+fn a_shorter_tick_needs_no_restart() {
+    guarded("a_shorter_tick_needs_no_restart", || {
+        let bed = Bed::new("tick")?;
+        let (file, flows) = (
+            bed.folder.join("observer.yaml"),
+            bed.folder.join("flows.jsonl"),
+        );
+        let settings = |tick: &str| format!("tick: {tick}\nflows: {}\n", flows.display());
+        fs::write(&file, settings("30m"))?;
+        let path = file.to_string_lossy().into_owned();
+        let mut agent = Started::new(&bed, &["--config", &path], &[])?;
+        agent.said.wait_for("serving http://")?;
+        bed.run(&TcpTalk::bulk(100_000, 0).plan())?;
+        let written = || -> Result<u64> {
+            let records = records(&fs::read_to_string(&flows)?)?;
+            Ok(sum(&records, &bed.uplink, "payload_bytes_egress"))
+        };
+        thread::sleep(Duration::from_secs(1));
+        ensure!(written()? == 0, "half an hour is not over");
+        fs::write(&file, settings("200ms"))?;
+        agent.signal(Signal::SIGHUP)?;
+        eventually("the record of the first short tick", || {
+            Ok((written()? == 100_000).then_some(()))
+        })?;
+        agent.signal(Signal::SIGTERM)?;
+        ensure!(agent.wait()?.success());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_reload_without_a_file_is_none() {
+    guarded("a_reload_without_a_file_is_none", || {
+        let bed = Bed::new("none")?;
+        let mut agent = Started::new(&bed, &["--tick", "0.2"], &[])?;
+        agent.said.wait_for("serving http://")?;
+        agent.signal(Signal::SIGHUP)?;
+        agent.said.wait_for("nothing to reload")?;
+        agent.signal(Signal::SIGTERM)?;
+        ensure!(agent.wait()?.success());
+        Ok(())
+    });
+}
+
+#[test]
 fn bytes_sent_right_before_the_end() {
     guarded("bytes_sent_right_before_the_end", || {
         let bed = Bed::new("end")?;

@@ -2,7 +2,11 @@
 //! with the same meaning. The room is compiled in as it is: it uses nothing else of the agent.
 
 #![no_main]
-#![allow(dead_code, unused_imports, reason = "the agent uses more of the room than this target")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the agent uses more of the room than this target"
+)]
 
 #[path = "../../src/config/mod.rs"]
 mod config;

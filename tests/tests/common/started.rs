@@ -92,6 +92,7 @@ impl Said {
         eventually(part, || {
             Ok(self.lines().into_iter().find(|line| line.contains(part)))
         })
+        .with_context(|| format!("it said {:?}", self.lines()))
     }
 }
 
