@@ -156,7 +156,7 @@ fn lock(target_dir: &Path) -> Result<File, Failure> {
 /// Debug builds have the programs' messages (feature `log` of `observer-ebpf`) and read them (`cfg(kernel_log)`): the object
 /// itself is always compiled with optimisation, so this build's profile decides.
 fn tells_of_losses() -> Result<bool, Failure> {
-    println!("cargo::rustc-check-cfg=cfg(kernel_log)");
+    println!("cargo::rustc-check-cfg=cfg(kernel_log, fuzzing)");
     let debug = variable("PROFILE")? == "debug";
     if debug {
         println!("cargo::rustc-cfg=kernel_log");

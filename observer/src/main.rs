@@ -2,6 +2,7 @@
 
 mod agent;
 mod cli;
+mod config;
 mod metrics;
 mod place;
 mod probe;

@@ -7,6 +7,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -32,6 +33,7 @@ pub struct Agent {
     flows: PathBuf,
     /// The directory goes with the agent.
     owned: bool,
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 /// One account of `observer report coverage --output json`.
@@ -112,7 +114,15 @@ impl Agent {
         let executable = executable().context("the agent is not built")?;
         let flows = directory.join("flows.jsonl");
         let mut command = Command::new(&executable);
-        command.args(["run", "--listen", "127.0.0.1:0", "--host", "near"]);
+        command.args([
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--metadata",
+            "off",
+            "--host",
+            "near",
+        ]);
         if !arguments.contains(&"--tick") {
             command.args(["--tick", "0.2"]);
         }
@@ -147,10 +157,15 @@ impl Agent {
             said.push(line);
         };
         // Whatever else it says must not fill the pipe.
+        let kept = Arc::<Mutex<Vec<String>>>::default();
+        let said = Arc::clone(&kept);
         std::thread::spawn(move || {
-            lines
-                .map_while(Result::ok)
-                .for_each(|line| eprintln!("agent: {line}"));
+            for line in lines.map_while(Result::ok) {
+                eprintln!("agent: {line}");
+                said.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(line);
+            }
         });
         Ok(Self {
             child,
@@ -158,6 +173,7 @@ impl Agent {
             directory: directory.to_owned(),
             flows,
             owned: false,
+            said: kept,
         })
     }
 
@@ -250,6 +266,20 @@ impl Agent {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it said to standard error since it counts.
+    #[must_use]
+    pub fn said(&self) -> Vec<String> {
+        self.said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill(self.raw_pid(), signal).with_context(|| format!("send the agent {signal}"))
     }
 
     /// The agent's process.

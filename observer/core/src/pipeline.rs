@@ -151,6 +151,11 @@ impl Pipeline {
         }
     }
 
+    /// Sums for Prometheus begin anew under other limits or labels.
+    pub fn set_series(&mut self, settings: &SeriesSettings) {
+        self.series = Series::new(settings);
+    }
+
     /// Says what is the same in all records from now on.
     pub fn set_context(&mut self, context: Arc<RecordContext>) {
         self.context = context;

@@ -7,75 +7,78 @@ mod lookup;
 mod namespaces;
 mod output;
 mod owners;
+mod reload;
+mod service;
 pub mod settings;
+mod signals;
+mod uplinks;
 
 use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use observer_core::{
-    aggregate::{InterfaceCounters, LinkRule, UplinkReading},
     decode,
     identify::address::AddressTable,
     model::{
         flow::FlowTotals,
-        kernel::{Losses, ProgramRunTime, UplinkIndex},
-        names::{Fault, LossPlace, Measure},
+        kernel::{Losses, ProgramRunTime},
+        names::{Fault, LossPlace},
         record::{RecordContext, SourcePlace},
         time::Moment,
     },
     pipeline::{Pipeline, PipelineConfig, TickInput},
 };
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    net::TcpListener,
     sync::{Notify, watch},
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep},
 };
 
 use self::{
-    faults::Faults, lookup::Tables, namespaces::Namespaces, output::Output, owners::HolderWalks,
-    settings::Settings,
+    faults::Faults,
+    lookup::Tables,
+    namespaces::Namespaces,
+    output::Output,
+    owners::HolderWalks,
+    reload::{Reload, with_config},
+    service::Service,
+    settings::{Settings, overrides, series},
+    signals::{Hurry, Signals},
 };
 use crate::{
+    config::{Config, Loaded},
     metrics::{self, BuildInfo, FaultState, Readiness, Shared, Web},
-    place::{self, Dmi, Endpoints},
-    probe::{self, Prefix, Probe, device::Device, health::Health},
+    place::{self, Dmi, Endpoints, Found, Overrides},
+    probe::{self, Prefix, Probe, health::Health},
     workload::Workloads,
 };
 
-/// Runs until SIGTERM, SIGINT or the given duration, then drains and detaches.
+/// Runs until SIGTERM, SIGINT or the given duration, then drains and detaches. SIGHUP reloads.
 ///
 /// # Errors
-/// Where it cannot start, or cannot write records any more.
+/// Where it cannot start, cannot write records any more, or a second signal ended the drain.
 pub fn run(settings: Settings) -> Result<()> {
+    let signals = Signals::listen()?;
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start the runtime")?
-        .block_on(serve(settings))
+        .block_on(serve(settings, &signals))
 }
 
-async fn serve(settings: Settings) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
-    let web = Web::new(settings.web_config.clone())?;
-    let server = match settings.listen {
-        Some(address) => {
-            web.current()
-                .check_address(address, settings.listen_plain)?;
-            Some(metrics::server::bind(address).await?)
-        }
-        None => None,
-    };
+async fn serve(settings: Settings, signals: &Signals) -> Result<()> {
+    let config = &settings.loaded.config;
+    let web = Web::new(config.web_config.as_deref())?;
+    let server = listen(config, &web).await?;
     // Held: the kernel ends its statistics with this descriptor, however the agent ends.
     let statistics = match settings.print_run_times {
         true => Some(probe::switch_run_times_on()?),
         false => None,
     };
-    let mut agent = Agent::start(&settings)?;
+    let mut agent = Agent::start(&settings, signals.hurry())?;
     let shared = Shared::new(agent.build_info())?;
-    shared.started(agent.readiness(settings.tick));
+    shared.started(agent.readiness(config.tick));
     let mut servers = JoinSet::new();
     if let Some(listener) = server {
         servers.spawn(metrics::server::serve(
@@ -84,38 +87,37 @@ async fn serve(settings: Settings) -> Result<()> {
             web.clone(),
         ));
     }
-    // Where the host stands: what is known without asking at once, the rest when it is answered.
-    let firmware = Dmi::read(&settings.firmware);
-    let (told, mut found) = watch::channel(place::known(&settings.source, &firmware));
+    let end = sleep(settings.duration.unwrap_or(FOREVER));
+    let (saying, mut found) = find_place(&settings, &mut servers);
     agent.stand(found.borrow_and_update().place(), &shared);
-    // A reload sends what the operator says then, and so makes it ask again.
-    let (_reload, overrides) = watch::channel(settings.source.clone());
-    servers.spawn(async move {
-        place::watch(overrides, &firmware, &Endpoints::default(), &told).await;
-    });
+    let mut reload = Reload::new(settings, web, saying, &shared);
     agent.publish_tick(&shared)?;
+    let mut service = Service::of_environment();
+    service.ready(&reload.status());
 
-    let end = sleep(
-        settings
-            .duration
-            .unwrap_or(Duration::from_secs(u64::from(u32::MAX))),
-    );
     tokio::pin!(end);
-    let mut ticks = interval(settings.tick);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
+    let mut ticks = every(reload.tick());
+    let mut signs_of_life = every(service.watchdog().unwrap_or(FOREVER));
     let filling = Arc::new(Notify::new());
     let wake = Arc::clone(&filling);
     agent.probe.on_filling_events(move || wake.notify_one())?;
     loop {
         tokio::select! {
             biased;
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            () = signals.end() => break,
             () = &mut end => break,
-            _ = hangup.recv() => if let Err(error) = web.reload() {
-                eprintln!("observer: goes on as before: {error:#}");
-            },
+            () = signals.reload() => {
+                service.reloading();
+                let tick = reload.tick();
+                reload.again(&mut agent, &shared);
+                if reload.tick() != tick {
+                    ticks = every(reload.tick());
+                    shared.started(agent.readiness(reload.tick()));
+                }
+                service.ready(&reload.status());
+            }
+            // Served by the task that ticks: an agent that hangs in a tick gives no sign.
+            _ = signs_of_life.tick() => service.lives(),
             _ = ticks.tick() => agent.publish_tick(&shared)?,
             Ok(()) = found.changed() => {
                 let found = found.borrow_and_update().clone();
@@ -125,12 +127,47 @@ async fn serve(settings: Settings) -> Result<()> {
             () = filling.notified() => agent.drain_events()?,
         }
     }
+    service.stopping();
     agent.publish_tick(&shared)?;
     if statistics.is_some() {
         agent.print_run_times()?;
     }
     servers.shutdown().await;
     Ok(())
+}
+
+async fn listen(config: &Config, web: &Web) -> Result<Option<TcpListener>> {
+    let Some(address) = config.listen else {
+        return Ok(None);
+    };
+    web.current().check_address(address, config.listen_plain)?;
+    metrics::server::bind(address).await.map(Some)
+}
+
+/// Where the host stands: what is known without asking at once, the rest when it is answered. What the operator says is
+/// taken from the sender; each value sent makes it ask again.
+fn find_place(
+    settings: &Settings,
+    servers: &mut JoinSet<()>,
+) -> (watch::Sender<Overrides>, watch::Receiver<Found>) {
+    let firmware = Dmi::read(&settings.firmware);
+    let said = overrides(&settings.loaded.config.source);
+    let (told, found) = watch::channel(place::known(&said, &firmware));
+    let (saying, said) = watch::channel(said);
+    servers.spawn(async move {
+        place::watch(said, &firmware, &Endpoints::default(), &told).await;
+    });
+    (saying, found)
+}
+
+/// 136 years.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Ticks, the first of them in one `period`.
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Everything that one tick touches.
@@ -148,26 +185,26 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(settings: &Settings) -> Result<Self> {
+    fn start(settings: &Settings, hurry: Hurry) -> Result<Self> {
+        let flows = settings.loaded.config.flows.as_ref();
         let addresses = AddressTable::embedded().context("read the embedded address table")?;
-        let context = Arc::new(record_context(settings, &addresses)?);
-        let earlier = output::earlier(settings.flows.as_ref(), &context.boot_id)?;
-        let output = Output::open(settings.flows.as_ref(), earlier.tails.whole_bytes)?;
+        let context = Arc::new(record_context(&settings.loaded, &addresses)?);
+        let earlier = output::earlier(flows, &context.boot_id)?;
+        let output = Output::open(flows, earlier.tails.whole_bytes, hurry)?;
         let prefixes = addresses.prefixes().map(|(prefix, set)| Prefix {
             address: prefix.address(),
             length: prefix.prefix_length(),
             tag: set.number(),
         });
         let started = clock::now();
-        let probe_settings = probe::Settings {
-            generation: generation(started),
-            ..settings.probe.clone()
-        };
-        let probe = Probe::start(&probe_settings, prefixes)?;
+        let probe = Probe::start(&settings.probe(generation(started))?, prefixes)?;
         let workloads = Workloads::new(probe.root.path.clone());
         let tables = Tables::new(addresses, &probe.uplinks, workloads);
         let namespaces = Namespaces::of(&probe.uplinks);
-        let config = PipelineConfig::new(Arc::clone(&context), started);
+        let config = PipelineConfig {
+            series: series(&settings.loaded.config.metrics),
+            ..PipelineConfig::new(Arc::clone(&context), started)
+        };
         let pipeline = if probe.reused {
             Pipeline::resume(config, &earlier.state, earlier.tails, |name| {
                 tables.uplink_by_name(name)
@@ -261,7 +298,7 @@ impl Agent {
                 Err(_) => undecoded += 1,
             }
         };
-        let uplinks = read_uplinks(&mut self.probe, &health)?;
+        let uplinks = uplinks::read(&mut self.probe, &health)?;
         let mut undecoded_slots = 0;
         let mut slots = Vec::new();
         self.probe
@@ -399,56 +436,8 @@ fn generation(started: Moment) -> u32 {
     u32::from_le_bytes([a, b, c, d])
 }
 
-fn read_uplinks(probe: &mut Probe, health: &Health) -> Result<Vec<UplinkReading>> {
-    (0..probe.uplinks.len())
-        .map(|position| {
-            let (totals, interface) = probe.read_uplink(position)?;
-            let uplink = &probe.uplinks[position];
-            Ok(UplinkReading {
-                index: UplinkIndex(u16::try_from(uplink.index).unwrap_or(u16::MAX)),
-                device: uplink.device.spec.to_string().into(),
-                rules: rules(&uplink.device),
-                interface: InterfaceCounters {
-                    bytes: [interface.tx_bytes, interface.rx_bytes],
-                    packets: [interface.tx_packets, interface.rx_packets],
-                    tx_drops: interface.tx_dropped + interface.queue_dropped,
-                },
-                totals: totals.into(),
-                attached: hooked(health, position),
-            })
-        })
-        .collect()
-}
-
-/// Whether every packet of the interval met all the hooks that it should, per direction.
-fn hooked(health: &Health, position: usize) -> [bool; 2] {
-    let [egress, ingress] = health
-        .uplinks_hooked
-        .get(position)
-        .copied()
-        .unwrap_or_default();
-    [
-        egress && health.sockets_hooked[0],
-        ingress && health.sockets_hooked[1],
-    ]
-}
-
-/// How the device counts: bundles with one header where it takes them as they are, else what is on the wire.
-fn rules(device: &Device) -> [LinkRule; 2] {
-    let rule = |bundles: bool| LinkRule {
-        measure: if bundles {
-            Measure::Device
-        } else {
-            Measure::Wire
-        },
-        link_header_bytes: device.link_header,
-        skb_bytes_max: 65_536,
-    };
-    [rule(device.counts_bundles), rule(device.receives_bundles)]
-}
-
-fn record_context(settings: &Settings, addresses: &AddressTable) -> Result<RecordContext> {
-    let host = match &settings.host {
+fn record_context(loaded: &Loaded, addresses: &AddressTable) -> Result<RecordContext> {
+    let host = match &loaded.config.host {
         Some(host) => host.clone(),
         None => nix::unistd::gethostname()
             .context("ask for the host name")?
@@ -457,12 +446,12 @@ fn record_context(settings: &Settings, addresses: &AddressTable) -> Result<Recor
     };
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .context("read `/proc/sys/kernel/random/boot_id`")?;
-    Ok(RecordContext {
+    let context = RecordContext {
         host,
         boot_id: boot_id.trim().to_owned(),
-        cluster: settings.cluster.clone(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         catalog_version: Some(addresses.version()),
         ..RecordContext::default()
-    })
+    };
+    Ok(with_config(&context, loaded))
 }

@@ -7,11 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use observer_core::{attribute::Tails, model::record::FlowRecord, pipeline::PipelineState};
 use serde::{Deserialize, Serialize};
 
-use super::settings::Destination;
+use super::signals::Hurry;
+use crate::config::Destination;
 
 /// Bytes gathered before a write.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -22,6 +23,7 @@ pub struct Output {
     /// Whole lines that the kernel does not have yet. Records are serialised into memory: a serialiser writes a few bytes
     /// at a time, and each of those would go through the writer.
     lines: Vec<u8>,
+    hurry: Hurry,
 }
 
 enum Sink {
@@ -41,7 +43,7 @@ impl Output {
     ///
     /// # Errors
     /// Where the file cannot be opened or cut.
-    pub fn open(destination: Option<&Destination>, whole_bytes: u64) -> Result<Self> {
+    pub fn open(destination: Option<&Destination>, whole_bytes: u64, hurry: Hurry) -> Result<Self> {
         let sink = match destination {
             None => Sink::Nowhere,
             Some(Destination::Stdout) => Sink::Stdout,
@@ -69,14 +71,19 @@ impl Output {
         Ok(Self {
             sink,
             lines: Vec::new(),
+            hurry,
         })
     }
 
     /// Adds one record. It is written for sure after [`Output::flush`].
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Where it cannot be written, or a second signal asked for the end: then what is whole is written first.
     pub fn write(&mut self, record: &FlowRecord) -> Result<()> {
+        if self.hurry.is_asked() {
+            self.flush()?;
+            bail!("a second signal ended the drain: the last records are lost");
+        }
         if let Sink::Nowhere = self.sink {
             return Ok(());
         }
@@ -103,9 +110,11 @@ impl Output {
             Sink::Nowhere => {}
             Sink::Stdout => {
                 let mut out = io::stdout().lock();
-                out.write_all(&self.lines)
-                    .and_then(|()| out.flush())
-                    .context("write flow records")?;
+                for lines in pieces(&self.lines, libc::PIPE_BUF) {
+                    out.write_all(lines)
+                        .and_then(|()| out.flush())
+                        .context("write flow records")?;
+                }
             }
             Sink::File { file, path, .. } => file
                 .write_all(&self.lines)
@@ -135,6 +144,24 @@ impl Output {
         };
         write().with_context(|| format!("keep the agent's state in `{}`", path.display()))
     }
+}
+
+/// Whole lines, at most `bytes_max` at once where a line is no longer: a pipe takes as much in one piece, so that its
+/// reader finds no cut line wherever the agent ends.
+fn pieces(mut lines: &[u8], bytes_max: usize) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let window = &lines[..lines.len().min(bytes_max)];
+        let end = match window.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => end + 1,
+            None => lines
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(lines.len(), |end| end + 1),
+        };
+        let (piece, rest) = lines.split_at(end);
+        lines = rest;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// What is kept beside the records.
@@ -198,5 +225,26 @@ pub fn earlier(destination: Option<&Destination>, boot_id: &str) -> Result<Earli
             state: kept.state,
             tails,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_whole_lines() {
+        for (lines, expected) in [
+            ("", vec![]),
+            ("a\n", vec!["a\n"]),
+            ("a\nb\nc\n", vec!["a\nb\n", "c\n"]),
+            ("abcdefg\nb\n", vec!["abcdefg\n", "b\n"]),
+            ("abc\nabc\n", vec!["abc\n", "abc\n"]),
+            ("abcdefg", vec!["abcdefg"]),
+        ] {
+            let found: Vec<&[u8]> = pieces(lines.as_bytes(), 5).collect();
+            let expected: Vec<&[u8]> = expected.iter().map(|piece| piece.as_bytes()).collect();
+            assert_eq!(found, expected, "{lines:?}");
+        }
     }
 }

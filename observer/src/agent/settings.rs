@@ -1,54 +1,88 @@
-//! What the agent is told before it starts, parsed and complete.
+//! What the agent is told before it starts: its configuration, how to read that again, and what only this run wants.
 
-use std::{convert::Infallible, fs, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result};
+use observer_core::aggregate::SeriesSettings;
 
 use crate::{
-    place::{Overrides, dmi::Directories},
+    config::{self, Loaded, Source, Sources, Uplink},
+    place::{self, Overrides, dmi::Directories},
     probe::{self, device::UplinkSpec},
 };
 
-/// Where pins go unless the operator says otherwise.
-pub const PINS: &str = "/sys/fs/bpf/observer";
-
 pub struct Settings {
-    pub flows: Option<Destination>,
-    pub listen: Option<SocketAddr>,
-    /// TLS and authentication of what is served.
-    pub web_config: Option<PathBuf>,
-    /// Serve in plain text off loopback too.
-    pub listen_plain: bool,
+    pub sources: Sources,
+    pub loaded: Loaded,
     pub duration: Option<Duration>,
-    pub tick: Duration,
-    pub host: Option<String>,
-    pub cluster: Option<String>,
-    /// What the operator says of where this host stands.
-    pub source: Overrides,
-    pub firmware: Directories,
     /// Switch the kernel's program statistics on for as long as the agent runs, and print what things took.
     pub print_run_times: bool,
     /// Print what each tick took. The kernel's statistics stay off: they take time themselves.
     pub print_tick_times: bool,
-    pub probe: probe::Settings,
+    pub experiments: Experiments,
+    /// The firmware's tables.
+    pub firmware: Directories,
 }
 
-/// Where records go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination {
-    Stdout,
-    File(PathBuf),
+/// What benchmarks and tests attach besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Experiments {
+    pub benchmark: bool,
+    pub rivals: bool,
 }
 
-impl FromStr for Destination {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(if text == "-" {
-            Self::Stdout
-        } else {
-            Self::File(PathBuf::from(text))
+impl Settings {
+    /// What the probe is told.
+    ///
+    /// # Errors
+    /// Where uplinks are to be found and the kernel's routing tables cannot be read.
+    pub fn probe(&self, generation: u32) -> Result<probe::Settings> {
+        let config = &self.loaded.config;
+        let uplinks = match config.uplinks.is_empty() {
+            true => default_uplinks()?,
+            false => config.uplinks.iter().map(uplink_spec).collect(),
+        };
+        Ok(probe::Settings {
+            cgroup: config.cgroup.clone(),
+            pins: config.pin.clone(),
+            uplinks,
+            generation,
+            limits: probe::Limits {
+                udp_flows: config.limits.udp_flows,
+                events_bytes: config.limits.events_bytes,
+                reads_bytes: config.limits.reads_bytes,
+                benchmark: self.experiments.benchmark,
+                rivals: self.experiments.rivals,
+            },
         })
+    }
+}
+
+/// What the operator says of where this host stands.
+pub fn overrides(source: &Source) -> Overrides {
+    Overrides {
+        cloud: source.cloud.clone(),
+        account: source.account.clone(),
+        region: source.region.clone(),
+        zone: source.zone.clone(),
+        instance: source.instance.clone(),
+        metadata: match source.metadata {
+            config::Metadata::Auto => place::Metadata::Auto,
+            config::Metadata::Off => place::Metadata::Off,
+        },
+    }
+}
+
+/// Bounds of what Prometheus is told. Names and limits were checked when the configuration was read.
+pub fn series(metrics: &config::Metrics) -> SeriesSettings {
+    let series_max = usize::try_from(metrics.series_max).unwrap_or(usize::MAX);
+    SeriesSettings::check(series_max, metrics.idle_expiry, &metrics.labels).unwrap_or_default()
+}
+
+fn uplink_spec(uplink: &Uplink) -> UplinkSpec {
+    UplinkSpec {
+        netns: uplink.netns.clone(),
+        device: uplink.device.clone(),
     }
 }
 

@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::print;
 use crate::{
-    agent::settings::{PINS, default_uplinks},
+    agent::settings::default_uplinks,
+    config::PINS,
     probe::{detach, device::UplinkSpec},
 };
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Output, print};
 use crate::{
-    agent::settings::PINS,
+    config::PINS,
     place::{self, Dmi, Endpoints, Field, Found, Overrides, dmi::Directories},
     probe::capability::{Capability, can_run, survey},
 };

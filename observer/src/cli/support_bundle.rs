@@ -14,7 +14,7 @@ use clap::Args;
 
 use super::{print, report::get};
 use crate::{
-    agent::settings::PINS,
+    config::PINS,
     support::{Part, Redactor, Sources, gather},
 };
 

@@ -1,7 +1,7 @@
 //! The latest snapshot as metric families. Adds nothing up that the snapshot holds apart, except series that would
 //! have the same labels; integers become floats here.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::PoisonError};
 
 use anyhow::{Context as _, Result};
 use observer_core::{
@@ -18,10 +18,11 @@ use prometheus::{
 };
 
 use super::{
-    BuildInfo, FaultState, Latest, Published,
+    BuildInfo, FaultState, Latest, Published, Reloads,
     declare::{
         BALANCE_BYTES, BPF_RUN_SECONDS, BUILD_INFO, DEGRADED, EVENTS_LOST, FAULTS, INTERFACE_BYTES,
-        Kind, Metric, OF_SNAPSHOT, REMAINDER_BYTES, SERIES_EXPIRED, SERIES_OVERFLOW, declared,
+        Kind, Metric, OF_SNAPSHOT, RELOAD_SUCCESS, REMAINDER_BYTES, SERIES_EXPIRED,
+        SERIES_OVERFLOW, declared,
     },
     published,
 };
@@ -33,16 +34,18 @@ const NO_DEVICE: &str = "none";
 pub struct SnapshotCollector {
     build: BuildInfo,
     latest: Latest,
+    reloads: Reloads,
     descs: Vec<Desc>,
 }
 
 impl SnapshotCollector {
     /// # Errors
     /// Where a declared name is none that Prometheus takes.
-    pub fn new(build: BuildInfo, latest: Latest) -> Result<Self> {
+    pub fn new(build: BuildInfo, latest: Latest, reloads: Reloads) -> Result<Self> {
         Ok(Self {
             build,
             latest,
+            reloads,
             descs: descs(OF_SNAPSHOT)?,
         })
     }
@@ -54,7 +57,7 @@ impl Collector for SnapshotCollector {
     }
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
-        let mut families = vec![build_info(&self.build)];
+        let mut families = vec![build_info(&self.build), self.reload_success()];
         if let Some(published) = published(&self.latest) {
             let Published {
                 snapshot,
@@ -66,6 +69,17 @@ impl Collector for SnapshotCollector {
             families.push(bpf_run_seconds(run_times));
         }
         families
+    }
+}
+
+impl SnapshotCollector {
+    fn reload_success(&self) -> proto::MetricFamily {
+        let mut family = Family::new(RELOAD_SUCCESS);
+        let reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        for (file, success) in &*reloads {
+            family.add(&[file], f64::from(u8::from(*success)));
+        }
+        family.finish()
     }
 }
 

@@ -254,6 +254,15 @@ pub const SOURCE_INFO: Metric = Metric {
     buckets_us: &[],
 };
 
+pub const RELOAD_SUCCESS: Metric = Metric {
+    name: "observer_reload_success",
+    kind: Kind::Gauge,
+    unit: "",
+    help: "1 where the file's last reading was taken, 0 where it was refused and the one before is in force. Absent for files that nobody named.",
+    labels: &["file"],
+    buckets_us: &[],
+};
+
 pub const PROCESS_CPU_SECONDS: Metric = Metric {
     name: "process_cpu_seconds_total",
     kind: Kind::Counter,
@@ -328,6 +337,7 @@ pub const OF_SNAPSHOT: &[Metric] = &[
     SERIES_EXPIRED,
     BPF_RUN_SECONDS,
     BUILD_INFO,
+    RELOAD_SUCCESS,
 ];
 
 /// Of the host itself.

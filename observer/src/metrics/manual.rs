@@ -95,6 +95,7 @@ fn text() -> String {
         ("fault", words(Fault::WORDS)),
         ("program", "name of the kernel program".to_owned()),
         ("source_cloud`, `source_account`, `source_region`, `source_zone", "as in records, see [source-place.md](source-place.md)".to_owned()),
+        ("file", "path of the file, as the operator named it".to_owned()),
     ] {
         let _ = writeln!(text, "| `{label}` | {values} |");
     }

@@ -13,7 +13,10 @@ mod web;
 #[cfg(test)]
 mod manual;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use anyhow::{Context as _, Result};
 use observer_core::{
@@ -42,6 +45,7 @@ pub use self::{readiness::Readiness, web::Web};
 #[derive(Clone)]
 pub struct Shared {
     latest: Latest,
+    reloads: Reloads,
     source: Arc<Mutex<SourcePlace>>,
     registry: Registry,
     watch: Arc<Mutex<Watch>>,
@@ -72,6 +76,18 @@ pub struct FaultState {
 /// `None` until the first tick is over.
 type Latest = Arc<Mutex<Option<Arc<Published>>>>;
 
+/// Whether the last reading of each file was taken. As many as the agent was started with.
+type Reloads = Arc<Mutex<BTreeMap<String, bool>>>;
+
+/// Metrics whose labels an operator may choose, with all that each has.
+pub fn known_labels() -> Vec<(&'static str, &'static [&'static str])> {
+    declare::OF_SNAPSHOT
+        .iter()
+        .filter(|metric| !metric.labels.is_empty())
+        .map(|metric| (metric.name, metric.labels))
+        .collect()
+}
+
 impl Shared {
     /// Nothing published yet.
     ///
@@ -80,7 +96,8 @@ impl Shared {
     pub fn new(build: BuildInfo) -> Result<Self> {
         let latest = Latest::default();
         let registry = Registry::new();
-        let snapshot = SnapshotCollector::new(build, Arc::clone(&latest))?;
+        let reloads = Reloads::default();
+        let snapshot = SnapshotCollector::new(build, Arc::clone(&latest), Arc::clone(&reloads))?;
         registry
             .register(Box::new(snapshot))
             .context("register the agent's metrics")?;
@@ -93,10 +110,19 @@ impl Shared {
             .context("register the metrics of the process")?;
         Ok(Self {
             latest,
+            reloads,
             source,
             registry,
             watch: Arc::new(Mutex::new(Watch::new())),
         })
+    }
+
+    /// Says whether the last reading of `file` was taken.
+    pub fn publish_reload(&self, file: &str, success: bool) {
+        self.reloads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(file.to_owned(), success);
     }
 
     /// Makes the readings of one tick the ones that are served. Programs that the kernel takes no time of stay out of

@@ -47,7 +47,6 @@ pub struct Tls {
 /// The web config in use; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Web {
-    path: Option<PathBuf>,
     current: Arc<Mutex<Arc<WebConfig>>>,
 }
 
@@ -155,15 +154,13 @@ impl WebConfig {
 }
 
 impl Web {
+    /// The config at `path`; plain and open where there is none.
+    ///
     /// # Errors
     /// As of [`WebConfig::load`].
-    pub fn new(path: Option<PathBuf>) -> Result<Self> {
-        let current = match &path {
-            Some(path) => WebConfig::load(path)?,
-            None => WebConfig::default(),
-        };
+    pub fn new(path: Option<&Path>) -> Result<Self> {
+        let current = path.map(WebConfig::load).transpose()?.unwrap_or_default();
         Ok(Self {
-            path,
             current: Arc::new(Mutex::new(Arc::new(current))),
         })
     }
@@ -172,24 +169,25 @@ impl Web {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the files again for connections from now on; where they cannot be used, the old ones stay.
+    /// Reads the files again, and takes nothing yet.
     ///
     /// # Errors
     /// As of [`WebConfig::load`], and where TLS or authentication would be switched off.
-    pub fn reload(&self) -> Result<()> {
-        let Some(path) = &self.path else {
-            return Ok(());
-        };
-        let new = WebConfig::load(path)?;
+    pub fn read(&self, path: Option<&Path>) -> Result<WebConfig> {
+        let new = path.map(WebConfig::load).transpose()?.unwrap_or_default();
         let old = self.current();
         ensure!(
             new.tls.is_some() == old.tls.is_some()
                 && (!new.access.is_open() || old.access.is_open()),
             "web config `{}`: what switches TLS, or authentication off, takes a restart",
-            path.display()
+            path.unwrap_or(Path::new("")).display()
         );
+        Ok(new)
+    }
+
+    /// Takes what was read for connections from now on.
+    pub fn take(&self, new: WebConfig) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
-        Ok(())
     }
 }
 

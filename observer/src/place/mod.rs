@@ -33,7 +33,7 @@ pub struct Overrides {
 }
 
 /// Whether the cloud's metadata service may be asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Metadata {
     /// Where the cloud is known, for what is not known yet.
     #[default]
@@ -54,7 +54,8 @@ impl Overrides {
     }
 
     /// Says one field more; the last word counts.
-    pub fn say(&mut self, Said { field, value }: Said) {
+    #[cfg(test)]
+    fn say(&mut self, Said { field, value }: Said) {
         *match field {
             Field::Cloud => &mut self.cloud,
             Field::Account => &mut self.account,
@@ -68,8 +69,8 @@ impl Overrides {
 /// One `FIELD=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
-    field: Field,
-    value: String,
+    pub field: Field,
+    pub value: String,
 }
 
 impl FromStr for Said {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test target uses its own part of this file")]
 
 pub mod places;
+pub mod started;
 
 use std::{
     net::SocketAddr,
@@ -321,4 +322,29 @@ pub fn sum(records: &[Value], device: &str, field: &str) -> u64 {
         .filter(|record| record["device"] == device)
         .filter_map(|record| record[field].as_u64())
         .sum()
+}
+
+/// Of each flow: sequence numbers 1, 2, 3, ... and running sums equal to the totals since the start.
+pub fn no_gap_and_no_double(records: &[Value]) -> Result<()> {
+    let mut flows = std::collections::HashMap::<&str, (u64, u64)>::new();
+    for record in records {
+        let id = record["flow_id"]
+            .as_str()
+            .context("a record without a flow")?;
+        let (sequence, sum) = flows.entry(id).or_default();
+        *sequence += 1;
+        *sum += record["wire_bytes_egress"].as_u64().unwrap_or_default();
+        ensure!(
+            record["sequence"] == *sequence,
+            "flow `{id}`: {} follows {}",
+            record["sequence"],
+            *sequence - 1
+        );
+        ensure!(
+            record["wire_bytes_egress_since_start"] == *sum,
+            "flow `{id}`, record {sequence}: {} since the start, {sum} in records",
+            record["wire_bytes_egress_since_start"]
+        );
+    }
+    Ok(())
 }

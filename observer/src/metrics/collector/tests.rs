@@ -24,6 +24,19 @@ use crate::metrics::{
     manual,
 };
 
+fn every_fault() -> FaultState {
+    let endings = |fault: &Fault| {
+        Mending::ALL
+            .iter()
+            .map(|mending| (*fault, *mending, 1))
+            .collect::<Vec<_>>()
+    };
+    FaultState {
+        counts: Fault::ALL.iter().flat_map(endings).collect(),
+        degraded: Fault::ALL.to_vec(),
+    }
+}
+
 /// One that was mended and one that lasts.
 fn faults() -> FaultState {
     FaultState {
@@ -144,7 +157,8 @@ fn build() -> BuildInfo {
 fn a_small_snapshot_has_this_text() {
     let latest = Latest::default();
     let registry = Registry::new();
-    let collector = SnapshotCollector::new(build(), Arc::clone(&latest)).expect("declared");
+    let collector =
+        SnapshotCollector::new(build(), Arc::clone(&latest), Reloads::default()).expect("declared");
     registry.register(Box::new(collector)).expect("registered");
     let text = || {
         TextEncoder::new()
@@ -171,6 +185,7 @@ fn a_small_snapshot_has_this_text() {
 fn every_name_in_the_text_is_declared_and_every_declared_name_is_in_it() {
     let shared = Shared::new(build()).expect("declared");
     shared.publish(snapshot(), run_times(), faults());
+    shared.publish_reload("observer.yaml", true);
     let text = shared.text().expect("written");
     let names: BTreeSet<&str> = text
         .lines()
@@ -190,6 +205,16 @@ fn every_name_in_the_text_is_declared_and_every_declared_name_is_in_it() {
         .map(|metric| metric.name)
         .collect();
     assert_eq!(names, declared);
+}
+
+#[test]
+fn a_refused_file_is_0_until_it_is_taken_again() {
+    let shared = Shared::new(build()).expect("declared");
+    for (success, value) in [(true, "1"), (false, "0"), (true, "1")] {
+        shared.publish_reload("/etc/observer.yaml", success);
+        let line = format!("observer_reload_success{{file=\"/etc/observer.yaml\"}} {value}\n");
+        assert!(shared.text().expect("written").contains(&line));
+    }
 }
 
 #[test]
@@ -276,17 +301,7 @@ fn a_full_answer_is_within_the_limit() {
     let shared = Shared::new(build()).expect("declared");
     full.remainders = Vec::new();
     let series = full.series.clone();
-    let every = |fault: &Fault| {
-        Mending::ALL
-            .iter()
-            .map(|mending| (*fault, *mending, 1))
-            .collect::<Vec<_>>()
-    };
-    let faults = FaultState {
-        counts: Fault::ALL.iter().flat_map(every).collect(),
-        degraded: Fault::ALL.to_vec(),
-    };
-    shared.publish(full, programs, faults);
+    shared.publish(full, programs, every_fault());
     let text = shared.text().expect("written");
     // Remainders are at most 160 by cloud, and 13 reasons of 2 directions of 9 uplinks without.
     let all = count(&text) + 160 + 13 * 2 * (UPLINKS + 1);

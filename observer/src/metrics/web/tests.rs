@@ -161,15 +161,18 @@ fn a_reload_takes_new_files_and_keeps_the_old_where_they_are_bad() {
     files.certificates();
     files.write("token", "one\n");
     let with_token = format!("{TLS}bearer_token_file: token\n");
-    let web = Web::new(Some(files.write("web.yml", &with_token))).expect("usable");
+    let path = files.write("web.yml", &with_token);
+    let web = Web::new(Some(&path)).expect("usable");
     let first = web.current();
     files.write("token", "two\n");
-    web.reload().expect("usable");
+    web.take(web.read(Some(&path)).expect("usable"));
     assert!(!Arc::ptr_eq(&first, &web.current()));
     let second = web.current();
     for bad in ["", TLS, "bearer_token_file: token\n", "unknown: 1\n"] {
         files.write("web.yml", bad);
-        web.reload().expect_err(bad);
+        web.read(Some(&path)).expect_err(bad);
         assert!(Arc::ptr_eq(&second, &web.current()), "{bad}");
     }
+    web.read(None)
+        .expect_err("without a file there is no guard");
 }

@@ -16,7 +16,7 @@ use super::*;
 use crate::metrics::web::tests::{Files, TLS};
 
 fn web(files: &Files, text: &str) -> Web {
-    Web::new(Some(files.write("web.yml", text))).expect("usable")
+    Web::new(Some(&files.write("web.yml", text))).expect("usable")
 }
 
 async fn status(stream: impl AsyncRead + AsyncWrite + Unpin, path: &str, header: &str) -> String {
@@ -64,7 +64,8 @@ fn tokens_and_passwords_are_asked_for_and_probes_need_none() {
         }
         // Another token from now on.
         files.write("token", "changed\n");
-        ours.reload().expect("usable");
+        let path = files.write("web.yml", &text);
+        ours.take(ours.read(Some(&path)).expect("usable"));
         let stream = TcpStream::connect(address).await.expect("connected");
         assert_eq!(status(stream, "/metrics", &right).await, "401");
     });

@@ -1,0 +1,145 @@
+//! SIGHUP: the configuration is read again, and taken whole or not at all.
+
+use std::{sync::Arc, time::Duration};
+
+use observer_core::model::record::RecordContext;
+
+use tokio::sync::watch;
+
+use super::{
+    Agent,
+    settings::{Settings, overrides, series},
+};
+use crate::{
+    config::{Loaded, Sources},
+    metrics::{self, Shared, Web},
+    place::Overrides,
+};
+
+/// The configuration in force, and where to look for the next one.
+pub struct Reload {
+    sources: Sources,
+    in_force: Loaded,
+    web: Web,
+    /// Whatever is sent makes the host's place be asked for again.
+    saying: watch::Sender<Overrides>,
+}
+
+impl Reload {
+    /// Starts with what was read before the agent started.
+    pub fn new(
+        settings: Settings,
+        web: Web,
+        saying: watch::Sender<Overrides>,
+        shared: &Shared,
+    ) -> Self {
+        let reload = Self {
+            sources: settings.sources,
+            in_force: settings.loaded,
+            web,
+            saying,
+        };
+        reload.publish(shared, true);
+        reload
+    }
+
+    /// One line for the service manager.
+    pub fn status(&self) -> String {
+        format!("counting, config_version {}", self.in_force.version)
+    }
+
+    pub fn tick(&self) -> Duration {
+        self.in_force.config.tick
+    }
+
+    /// Reads the configuration again. Whatever is wrong with it, the agent goes on as before.
+    pub fn again(&mut self, agent: &mut Agent, shared: &Shared) {
+        let Some(file) = self
+            .sources
+            .file
+            .as_ref()
+            .map(|file| file.display().to_string())
+        else {
+            self.certificates_again();
+            return;
+        };
+        let known = metrics::known_labels();
+        let (loaded, kept) = match self.sources.load_again(&self.in_force, &known) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                eprintln!("observer: reload failed, the old configuration stays: {error}");
+                self.publish(shared, false);
+                return;
+            }
+        };
+        let web = match self.web.read(loaded.config.web_config.as_deref()) {
+            Ok(web) => web,
+            Err(error) => {
+                eprintln!("observer: reload failed, the old configuration stays: {error:#}");
+                self.publish(shared, false);
+                return;
+            }
+        };
+        if !kept.is_empty() {
+            eprintln!(
+                "observer: `{}` in `{file}` changed and keep their old values until a restart",
+                kept.join("`, `")
+            );
+        }
+        let changed = match loaded.changed_since(&self.in_force) {
+            none if none.is_empty() => "nothing".to_owned(),
+            keys => format!("`{}`", keys.join("`, `")),
+        };
+        agent.take_over(&loaded, &self.in_force);
+        self.web.take(web);
+        let _ = self.saying.send(overrides(&loaded.config.source));
+        eprintln!(
+            "observer: reloaded `{file}`: {changed} changed, config_version `{}`",
+            loaded.version
+        );
+        self.in_force = loaded;
+        self.publish(shared, true);
+    }
+
+    /// Without a file there may still be certificates and tokens that were renewed.
+    fn certificates_again(&self) {
+        let Some(path) = &self.in_force.config.web_config else {
+            eprintln!("observer: nothing to reload: the agent was started without `--config`");
+            return;
+        };
+        match self.web.read(Some(path)) {
+            Ok(web) => {
+                self.web.take(web);
+                eprintln!("observer: reloaded `{}`", path.display());
+            }
+            Err(error) => eprintln!("observer: reload failed, the old web config stays: {error:#}"),
+        }
+    }
+
+    fn publish(&self, shared: &Shared, success: bool) {
+        if let Some(file) = &self.sources.file {
+            shared.publish_reload(&file.display().to_string(), success);
+        }
+    }
+}
+
+impl Agent {
+    /// Works by `loaded` from the next record on. Cannot fail: it was checked whole.
+    fn take_over(&mut self, loaded: &Loaded, before: &Loaded) {
+        if loaded.config.metrics != before.config.metrics {
+            self.pipeline.set_series(&series(&loaded.config.metrics));
+        }
+        let context = Arc::new(with_config(&self.context, loaded));
+        self.pipeline.set_context(Arc::clone(&context));
+        self.context = context;
+    }
+}
+
+/// The context with what the configuration says of it; the host keeps its name.
+pub fn with_config(context: &RecordContext, loaded: &Loaded) -> RecordContext {
+    RecordContext {
+        cluster: loaded.config.cluster.clone(),
+        config_version: Some(loaded.version.clone()),
+        ..context.clone()
+    }
+}

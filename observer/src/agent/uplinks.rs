@@ -1,0 +1,61 @@
+//! What each uplink counted, by our programs and by itself, and how its device counts.
+
+use anyhow::Result;
+use observer_core::{
+    aggregate::{InterfaceCounters, LinkRule, UplinkReading},
+    model::{kernel::UplinkIndex, names::Measure},
+};
+
+use crate::probe::{Probe, device::Device, health::Health};
+
+/// One reading of every uplink.
+///
+/// # Errors
+/// Where a device is gone.
+pub fn read(probe: &mut Probe, health: &Health) -> Result<Vec<UplinkReading>> {
+    (0..probe.uplinks.len())
+        .map(|position| {
+            let (totals, interface) = probe.read_uplink(position)?;
+            let uplink = &probe.uplinks[position];
+            Ok(UplinkReading {
+                index: UplinkIndex(u16::try_from(uplink.index).unwrap_or(u16::MAX)),
+                device: uplink.device.spec.to_string().into(),
+                rules: rules(&uplink.device),
+                interface: InterfaceCounters {
+                    bytes: [interface.tx_bytes, interface.rx_bytes],
+                    packets: [interface.tx_packets, interface.rx_packets],
+                    tx_drops: interface.tx_dropped + interface.queue_dropped,
+                },
+                totals: totals.into(),
+                attached: hooked(health, position),
+            })
+        })
+        .collect()
+}
+
+/// Whether every packet of the interval met all the hooks that it should, per direction.
+fn hooked(health: &Health, position: usize) -> [bool; 2] {
+    let [egress, ingress] = health
+        .uplinks_hooked
+        .get(position)
+        .copied()
+        .unwrap_or_default();
+    [
+        egress && health.sockets_hooked[0],
+        ingress && health.sockets_hooked[1],
+    ]
+}
+
+/// How the device counts: bundles with one header where it takes them as they are, else what is on the wire.
+fn rules(device: &Device) -> [LinkRule; 2] {
+    let rule = |bundles: bool| LinkRule {
+        measure: if bundles {
+            Measure::Device
+        } else {
+            Measure::Wire
+        },
+        link_header_bytes: device.link_header,
+        skb_bytes_max: 65_536,
+    };
+    [rule(device.counts_bundles), rule(device.receives_bundles)]
+}
