@@ -79,7 +79,7 @@ impl Host {
         let text = format!("{command:?}");
         let child = self
             .spawner
-            .spawn(&self.namespace, command)
+            .spawn(Some(&self.namespace), command)
             .with_context(|| format!("cannot start {text} in host `{}`", self.name))?;
         Ok(Process::new(child, text))
     }

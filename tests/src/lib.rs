@@ -26,12 +26,14 @@
 
 pub mod agent;
 pub mod capture;
+pub mod cgroup;
 pub mod classify;
 pub mod counters;
 mod exit;
 pub mod expect;
 pub mod gso;
 mod host;
+pub mod interrupt;
 pub mod links;
 mod measure;
 pub mod metadata;
@@ -43,6 +45,7 @@ mod privilege;
 mod process;
 pub mod pump;
 pub mod qdisc;
+pub mod scratch;
 mod spawn;
 pub mod testbed;
 pub mod topology;

@@ -2,7 +2,6 @@
 //! ends with the run however the run ends. It knows no traffic.
 
 use std::{
-    ffi::OsStr,
     fs::{self, File},
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
@@ -14,29 +13,34 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
-use crate::{agent::Account, host::Host, process::Process};
+use crate::{Testbed, agent::Account, host::Host, process::Process, scratch::Scratch};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
 const PREFIX: &str = "observer-observed-";
+const FLOWS: &str = "flows.jsonl";
 
-/// A running agent that serves on the loopback of its host.
+/// A running agent that serves on a loopback.
 #[derive(Debug)]
 pub struct Observed {
-    host: Host,
+    /// Whose loopback; the machine's own where there is none.
+    host: Option<Host>,
     process: Process,
     address: SocketAddr,
-    directory: PathBuf,
+    directory: Scratch,
 }
 
 impl Observed {
     /// Starts `executable` inside `host` with further `arguments` of `run`; returns once it counts. Records go to a
     /// file of its own.
     pub fn start(host: &Host, executable: &Path, arguments: &[&str]) -> Result<Self> {
-        let directory = directory()?;
-        let flows = directory.join("flows.jsonl");
-        let records = ["--flows".as_ref(), flows.as_os_str()];
-        Self::start_in(directory, host, executable, &records, arguments)
+        Self::start_in(
+            Some(host),
+            |command| host.spawn(command),
+            executable,
+            true,
+            arguments,
+        )
     }
 
     /// As [`Observed::start`]; nobody asks for records.
@@ -45,40 +49,70 @@ impl Observed {
         executable: &Path,
         arguments: &[&str],
     ) -> Result<Self> {
-        Self::start_in(directory()?, host, executable, &[], arguments)
+        Self::start_in(
+            Some(host),
+            |command| host.spawn(command),
+            executable,
+            false,
+            arguments,
+        )
+    }
+
+    /// As [`Observed::start`], on the machine itself: what it serves can be looked at from outside the testbed. It is kept
+    /// from asking a metadata service, which from there it could reach.
+    pub fn start_on_machine(bed: &Testbed, executable: &Path, arguments: &[&str]) -> Result<Self> {
+        let spawn = |command| bed.spawn_on_machine(command);
+        let arguments = [&["--metadata", "off"], arguments].concat();
+        Self::start_in(None, spawn, executable, true, &arguments)
     }
 
     fn start_in(
-        directory: PathBuf,
-        host: &Host,
+        host: Option<&Host>,
+        spawn: impl FnOnce(Command) -> Result<Process>,
         executable: &Path,
-        records: &[&OsStr],
+        has_records: bool,
         arguments: &[&str],
     ) -> Result<Self> {
-        sweep();
-        let said = File::create(directory.join("stderr"))
-            .with_context(|| format!("cannot write in `{}`", directory.display()))?;
+        let directory = Scratch::new(PREFIX)?;
+        let said = File::create(directory.path().join("stderr"))
+            .with_context(|| format!("cannot write in `{}`", directory.path().display()))?;
         let mut command = Command::new(executable);
+        command.args(["run", "--listen", "127.0.0.1:0"]);
+        if has_records {
+            command.arg("--flows").arg(directory.path().join(FLOWS));
+        }
         command
-            .args(["run", "--listen", "127.0.0.1:0"])
-            .args(records)
             .args(arguments)
             .stdin(std::process::Stdio::null())
             .stdout(said.try_clone()?)
             .stderr(said);
-        let mut process = host.spawn(command)?;
-        match wait_until_serving(&directory, &mut process) {
-            Ok(address) => Ok(Self {
-                host: host.clone(),
-                process,
-                address,
-                directory,
-            }),
-            Err(cause) => {
-                let _ = fs::remove_dir_all(&directory);
-                Err(cause)
-            }
-        }
+        let mut process = spawn(command)?;
+        let address = wait_until_serving(directory.path(), &mut process)?;
+        Ok(Self {
+            host: host.cloned(),
+            process,
+            address,
+            directory,
+        })
+    }
+
+    /// Where it serves, on the loopback of its host.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The file of its records.
+    #[must_use]
+    pub fn flows(&self) -> PathBuf {
+        self.directory.path().join(FLOWS)
+    }
+
+    /// The records written so far, one JSON object a line; a line that is still being written is left out.
+    pub fn records(&self) -> Result<String> {
+        let mut text = read(&self.flows())?;
+        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+        Ok(text)
     }
 
     #[must_use]
@@ -88,16 +122,21 @@ impl Observed {
 
     /// The accounts as of the agent's last tick.
     pub fn coverage(&self) -> Result<Vec<Account>> {
-        serde_json::from_str(&self.get("/coverage")?).context("read the agent's coverage")
+        let (status, body) = self.get("/coverage")?;
+        ensure!(status == 200, "the agent answered /coverage with {status}");
+        serde_json::from_str(&body).context("read the agent's coverage")
     }
 
     /// Text of the metrics.
     pub fn metrics(&self) -> Result<String> {
-        self.get("/metrics")
+        let (status, body) = self.get("/metrics")?;
+        ensure!(status == 200, "the agent answered /metrics with {status}");
+        Ok(body)
     }
 
-    fn get(&self, path: &str) -> Result<String> {
-        let answer = self.host.run(|| -> Result<String> {
+    /// Status and body of what it answers to `GET path`.
+    pub fn get(&self, path: &str) -> Result<(u16, String)> {
+        let ask = || -> Result<String> {
             let mut stream = TcpStream::connect_timeout(&self.address, TIMEOUT)
                 .context("connect to the agent")?;
             stream.set_read_timeout(Some(TIMEOUT))?;
@@ -108,15 +147,25 @@ impl Observed {
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
             Ok(answer)
-        })?;
+        };
+        let answer = self.host.as_ref().map_or_else(ask, |host| host.run(ask))?;
         let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-        ensure!(head.contains(" 200"), "the agent answered `{head}`");
-        Ok(body.to_owned())
+        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
+        let status = status.with_context(|| format!("no status in `{head}`"))?;
+        Ok((status, body.to_owned()))
+    }
+
+    /// Fails once it has ended.
+    pub fn check_alive(&mut self) -> Result<()> {
+        match self.process.wait(Duration::ZERO) {
+            Ok(status) => bail!("the agent ended with {status}: {}", self.said()?.trim()),
+            Err(_) => Ok(()),
+        }
     }
 
     /// What it wrote to standard error so far.
     pub fn said(&self) -> Result<String> {
-        read(&self.directory.join("stderr"))
+        read(&self.directory.path().join("stderr"))
     }
 
     /// Ends it as an operator would; returns its records, one JSON object a line, and all it wrote to standard error.
@@ -129,19 +178,13 @@ impl Observed {
             "the agent ended with {status}: {}",
             said.trim()
         );
-        let flows = self.directory.join("flows.jsonl");
+        let flows = self.flows();
         let records = if flows.exists() {
             read(&flows)?
         } else {
             String::new()
         };
         Ok((records, said))
-    }
-}
-
-impl Drop for Observed {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
@@ -168,30 +211,4 @@ fn wait_until_serving(directory: &Path, process: &mut Process) -> Result<SocketA
 
 fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
-}
-
-/// `PREFIX<pid>-<n>` in the folder for temporary files.
-fn directory() -> Result<PathBuf> {
-    static COUNTER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let counter = COUNTER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("{PREFIX}{}-{counter}", std::process::id()));
-    fs::create_dir(&path).with_context(|| format!("cannot make `{}`", path.display()))?;
-    Ok(path)
-}
-
-/// Removes the folders of runs that a signal ended.
-fn sweep() {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let owner = name
-            .to_str()
-            .and_then(|name| name.strip_prefix(PREFIX)?.split_once('-'))
-            .and_then(|(pid, _)| pid.parse::<u32>().ok());
-        if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
 }

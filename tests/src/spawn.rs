@@ -1,5 +1,6 @@
-//! Starts processes inside a namespace from one thread that lives as long as the testbed, so that the kernel kills
-//! them when the testbed's process ends in any way: the parent-death signal follows the thread, not the process.
+//! Starts processes inside a namespace, or in the machine's own, from one thread that lives as long as the testbed, so
+//! that the kernel kills them when the testbed's process ends in any way: the parent-death signal follows the thread,
+//! not the process.
 
 use std::{
     io,
@@ -38,9 +39,13 @@ impl Spawner {
         })
     }
 
-    /// Starts `command` inside `namespace`, leader of its own process group.
-    pub(crate) fn spawn(&self, namespace: &Namespace, mut command: Command) -> io::Result<Child> {
-        let (net, parent) = (namespace.raw_fd(), std::process::id());
+    /// Starts `command` inside `namespace`, or in the machine's own where there is none; leader of its own process group.
+    pub(crate) fn spawn(
+        &self,
+        namespace: Option<&Namespace>,
+        mut command: Command,
+    ) -> io::Result<Child> {
+        let (net, parent) = (namespace.map(Namespace::raw_fd), std::process::id());
         command.process_group(0);
         // SAFETY: the closure makes system calls only, on values it owns; the descriptor is open until the fork
         // because the namespace is borrowed for the whole call.
@@ -66,7 +71,7 @@ impl Drop for Spawner {
 }
 
 /// Runs in the child between fork and exec.
-fn enter(net: i32, parent: u32) -> io::Result<()> {
+fn enter(net: Option<i32>, parent: u32) -> io::Result<()> {
     // SAFETY: a plain system call with constant arguments.
     if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
         return Err(io::Error::last_os_error());
@@ -75,6 +80,9 @@ fn enter(net: i32, parent: u32) -> io::Result<()> {
     if std::os::unix::process::parent_id() != parent {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
+    let Some(net) = net else {
+        return Ok(());
+    };
     // SAFETY: the descriptor was copied by the fork and is closed at exec, after this.
     let net = unsafe { BorrowedFd::borrow_raw(net) };
     Ok(setns(net, CloneFlags::CLONE_NEWNET)?)

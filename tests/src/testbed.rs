@@ -1,12 +1,13 @@
 //! The testbed: one run's hosts. It hands out empty hosts; links and addresses are made by `wire` and `topology`.
 
-use std::sync::Arc;
+use std::{process::Command, sync::Arc};
 
 use anyhow::{Context, Result};
 
 use crate::{
     host::Host,
     namespace::{self, Namespace},
+    process::Process,
     spawn::Spawner,
 };
 
@@ -36,5 +37,16 @@ impl Testbed {
         host.quieten()?;
         host.ip(&["link set lo up"])?;
         Ok(host)
+    }
+
+    /// Starts a process on the machine itself, with the machine's own network: what people shall reach on loopback. It
+    /// ends as those of hosts do.
+    pub fn spawn_on_machine(&self, command: Command) -> Result<Process> {
+        let text = format!("{command:?}");
+        let child = self
+            .spawner
+            .spawn(None, command)
+            .with_context(|| format!("cannot start {text}"))?;
+        Ok(Process::new(child, text))
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    os::unix::fs::MetadataExt as _,
+    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
     process::{Command, ExitCode},
 };
 
@@ -22,7 +22,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     run_program("demo", &args.rest)
 }
 
-/// Builds the agent and the testbed's programs, optimised, and runs the one called `name` to its end.
+/// Builds the agent and the testbed's programs, optimised, and becomes the one called `name`.
 ///
 /// # Errors
 /// Without root, before anything is built; and where the build fails.
@@ -40,14 +40,10 @@ pub fn run_program(name: &str, arguments: &[OsString]) -> Result<ExitCode> {
     let folder = workspace::members()?.target_directory.join("release");
     let mut command = Command::new(folder.join(name));
     command.args(arguments);
-    let status = command
-        .status()
-        .with_context(|| format!("start `{}`", shell::line(&command)))?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    // In this process's place: what a terminal sends to end it, the program gets first-hand, and the caller waits for the
+    // program to put its things away.
+    let cause = command.exec();
+    Err(cause).with_context(|| format!("start `{}`", shell::line(&command)))
 }
 
 fn is_root() -> Result<bool> {

@@ -1,111 +1,230 @@
-//! The demo: an agent counts the traffic of a few processes on a host that talks to four clouds, all of it in network
-//! namespaces that this run makes and that lead nowhere. What is printed comes from the agent's records and accounts.
+//! The demo: an agent counts the traffic of a few processes on a host that talks TLS to three clouds and a front, all of
+//! it in network namespaces that this run makes and that lead nowhere. What is printed comes from the agent's records and
+//! accounts, and is held against what the clients counted themselves.
 
 #![forbid(unsafe_code)]
 
 mod balance;
+mod client;
+mod crew;
+mod http;
+mod look;
+mod outcome;
+mod places;
+mod serve;
+mod server;
 mod table;
+mod tasks;
+mod tls;
+mod traffic;
+mod truth;
 mod world;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    fs,
+    io::{self, Write as _},
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
-use observer_tests::{Observed, Testbed, agent};
+use clap::{Parser, Subcommand};
+use observer_core::identify::address::AddressTable;
+use observer_tests::{Observed, Testbed, agent, cgroup::Slice, interrupt, scratch::Scratch};
 
-use self::world::{Scene, World};
+use self::{
+    client::Pace,
+    crew::Crew,
+    look::{Paint, Progress},
+    outcome::{Links, Outcome},
+    world::World,
+};
 
-/// Traffic to four clouds that never leaves this machine, and what the agent says of it.
+const PREFIX: &str = "observer-demo-";
+/// Of `--serve`: pauses are so many times as long as in the counted part.
+const SERVED_SLOWNESS: u32 = 4;
+const SECONDS_MAX: f64 = 600.0;
+
+/// TLS traffic to three clouds and a front that never leaves this machine, and what the agent says of it.
 #[derive(Parser)]
-#[command(name = "demo")]
+#[command(name = "demo", args_conflicts_with_subcommands = true)]
 struct Arguments {
+    /// How long the workloads play
+    #[arg(long, value_name = "NUMBER", default_value = "12", value_parser = seconds)]
+    seconds: Duration,
+    /// Print the table as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Then keep everything up, with traffic, until Ctrl-C
+    #[arg(long)]
+    serve: bool,
     /// Keep the flow records in this file too, one JSON object a line
     #[arg(long, value_name = "PATH")]
     flows: Option<PathBuf>,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+/// What this program is when the demo starts it again inside a host.
+#[derive(Subcommand)]
+enum Role {
+    #[command(hide = true)]
+    Server { folder: PathBuf, place: usize },
+    #[command(hide = true)]
+    Workload {
+        folder: PathBuf,
+        name: String,
+        #[arg(long)]
+        unit: PathBuf,
+        #[arg(long, value_delimiter = ',')]
+        addresses: Vec<Ipv4Addr>,
+        #[arg(long)]
+        slowness: u32,
+        #[arg(long, value_parser = seconds)]
+        seconds: Option<Duration>,
+    },
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    let result = match &arguments.role {
+        None => demo(&arguments),
+        Some(Role::Server { folder, place }) => server::serve(folder, *place),
+        Some(Role::Workload {
+            folder,
+            name,
+            unit,
+            addresses,
+            slowness,
+            seconds,
+        }) => {
+            let pace = Pace {
+                time: *seconds,
+                slowness: *slowness,
+            };
+            join(unit).and_then(|()| client::run(folder, name, addresses, pace))
+        }
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // The terminal may be gone.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(arguments: &Arguments) -> Result<()> {
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.5..=SECONDS_MAX).contains(&seconds) => {
+            Ok(Duration::from_secs_f64(seconds))
+        }
+        _ => Err(format!("give a number of seconds, 0.5 to {SECONDS_MAX}")),
+    }
+}
+
+/// Moves this process into the control group: before its first socket, which takes the group along.
+fn join(unit: &Path) -> Result<()> {
+    let path = unit.join("cgroup.procs");
+    fs::write(&path, "0").with_context(|| format!("cannot join `{}`", path.display()))
+}
+
+/// Everything made is dropped in the reverse order, on each way out of here.
+fn demo(arguments: &Arguments) -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
         bail!("`demo` makes network namespaces and loads kernel programs: run it again as root");
     }
+    interrupt::watch();
     let executable = agent::executable().context("`observer` is not built")?;
-    let traffic = std::env::current_exe()
-        .context("cannot find this program's own path")?
-        .with_file_name("traffic");
-    let scenes = world::scenes();
-    world::check_places(&executable)?;
+    let table = AddressTable::embedded().context("read the embedded address table")?;
+    let addresses = places::addresses(&table)?;
 
-    let progress = progress(scenes.len() as u64 + 3);
-    step(
-        &progress,
-        "namespaces for a workload, a router and four clouds",
-    );
+    let progress = Progress::start();
+    progress.now("making hosts in network namespaces");
     let bed = Testbed::new("demo")?;
-    let world = World::build(&bed)?;
-    step(
-        &progress,
-        "the agent: loads its programs and starts to count",
-    );
+    let folder = Scratch::new(PREFIX)?;
+    let slice = Slice::new(PREFIX)?;
+    let world = World::build(&bed, &addresses)?;
+    progress
+        .done("world: a workload host, a router, three clouds and a front, without a route out");
+    progress.now("the agent loads its programs");
     let uplink = agent::uplink(&world.workload, world::UPLINK);
-    let arguments_of_agent = ["--tick", "0.5", "--host", "workload", "--uplink", &uplink];
-    let observed = Observed::start(&world.agent, &executable, &arguments_of_agent)?;
-    let mut running = Vec::new();
-    for scene in &scenes {
-        step(&progress, scene.what);
-        running.push(scene.start(&world, &traffic)?);
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    for (scene, running) in scenes.iter().zip(running) {
-        running.finish().with_context(|| scene.what.to_owned())?;
-    }
-    step(&progress, "waiting for the last packets");
+    let options = ["--tick", "0.5", "--host", "workload", "--uplink", &uplink];
+    let mut observed = Observed::start_on_machine(&bed, &executable, &options)?;
+    progress.done(format!(
+        "agent: counts, and serves on {}",
+        observed.address()
+    ));
+    let crew = Crew {
+        world: &world,
+        folder: folder.path(),
+        slice: &slice,
+        addresses: &addresses,
+    };
+    crew.units()?;
+    let _servers = crew.serve()?;
+    let truth = traffic::play(&crew, &progress, arguments.seconds)?;
+    progress.now("waiting for the last packets");
     let accounts = balance::settled(&observed, &world.workload, &uplink)?;
+    if arguments.serve {
+        let rows = table::rows(&observed.records()?, &uplink)?;
+        let outcome = Outcome::new(rows, accounts, &truth, table.version());
+        return serve(arguments, &outcome, &bed, &crew, &mut observed, &progress);
+    }
     let (records, said) = observed.stop()?;
-    progress.finish_and_clear();
-
-    for line in said.lines().filter(|line| !line.contains("serving")) {
-        eprintln!("{line}");
-    }
+    progress.clear();
     if let Some(path) = &arguments.flows {
-        std::fs::write(path, &records)
-            .with_context(|| format!("cannot write `{}`", path.display()))?;
+        fs::write(path, &records).with_context(|| format!("cannot write `{}`", path.display()))?;
     }
-    print(&scenes, &records, &uplink, &accounts)
+    for line in said.lines().filter(|line| !line.contains("serving")) {
+        writeln!(io::stderr(), "{line}")?;
+    }
+    let rows = table::rows(&records, &uplink)?;
+    let outcome = Outcome::new(rows, accounts, &truth, table.version());
+    print(arguments, &outcome, None)?;
+    outcome.check()
 }
 
-fn print(scenes: &[Scene], records: &str, uplink: &str, accounts: &[agent::Account]) -> Result<()> {
-    println!("What ran (between namespaces of this machine; nothing left it):");
-    for scene in scenes {
-        println!("  {:<10} {}", scene.comm, scene.what);
+fn serve(
+    arguments: &Arguments,
+    outcome: &Outcome,
+    bed: &Testbed,
+    crew: &Crew<'_>,
+    observed: &mut Observed,
+    progress: &Progress,
+) -> Result<()> {
+    let mut links = serve::links(observed)?;
+    let prometheus = serve::prometheus(bed, crew.folder, observed.address())?;
+    if let Some((_, link)) = &prometheus {
+        links.0.push(("prometheus", link.clone()));
     }
-    println!("\nWhere it went, from the agent's records (medians of the flows):\n");
-    print!("{}", table::flows(records, uplink)?);
-    println!("\nDo the bytes add up? The interface's own counters against the agent's:\n");
-    print!("{}", balance::lines(accounts));
+    progress.aside(|| print(arguments, outcome, Some(&links)))?;
+    outcome.check()?;
+    let pace = Pace {
+        time: None,
+        slowness: SERVED_SLOWNESS,
+    };
+    let members = crew.work(pace)?;
+    serve::until_ended(progress, observed, members, crew.folder)?;
+    progress.now("removing everything");
     Ok(())
 }
 
-/// Hidden by itself where standard error is no terminal.
-fn progress(steps: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} [{pos}/{len}] {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(steps).with_style(style);
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
-}
-
-fn step(progress: &ProgressBar, what: &str) {
-    progress.inc(1);
-    progress.set_message(what.to_owned());
+fn print(arguments: &Arguments, outcome: &Outcome, links: Option<&Links>) -> Result<()> {
+    let paint = Paint::of_stdout();
+    let mut text = if arguments.json {
+        outcome.to_json(links.unwrap_or(&Links::default()))? + "\n"
+    } else {
+        outcome.to_text(paint)
+    };
+    if let Some(links) = links.filter(|_| !arguments.json) {
+        text.push_str(&links.to_text(paint));
+    }
+    let mut out = io::stdout();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context("cannot print")
 }
