@@ -33,8 +33,8 @@ impl Group {
                 "zstd",
                 "xz-utils",
             ],
+            // Prometheus itself is unpacked under `target/tools`.
             Self::E2e => &[
-                "prometheus",
                 "prometheus-alertmanager",
                 "prometheus-node-exporter",
                 "victoria-metrics",
@@ -62,7 +62,9 @@ impl Group {
                 "nethogs",
                 "bpftrace",
             ],
+            // Python holds the checker of manifests, under `target/tools`.
             Self::K8s => &[
+                "python3-venv",
                 "etcd-server",
                 "containerd",
                 "runc",
