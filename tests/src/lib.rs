@@ -39,6 +39,8 @@ pub mod offload;
 pub mod packet;
 mod privilege;
 mod process;
+pub mod prometheus;
+pub mod promql;
 pub mod pump;
 pub mod qdisc;
 mod spawn;

@@ -4,8 +4,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -14,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
-use crate::{agent::Account, host::Host, process::Process};
+use crate::{agent::Account, host::Host, process::Process, prometheus::get};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
@@ -86,23 +85,20 @@ impl Observed {
         self.process.pid()
     }
 
+    /// Where it serves, on its host's loopback.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The accounts as of the agent's last tick.
     pub fn coverage(&self) -> Result<Vec<Account>> {
-        let answer = self.host.run(|| -> Result<String> {
-            let mut stream = TcpStream::connect_timeout(&self.address, TIMEOUT)
-                .context("connect to the agent")?;
-            stream.set_read_timeout(Some(TIMEOUT))?;
-            write!(
-                stream,
-                "GET /coverage HTTP/1.0\r\nHost: agent\r\nConnection: close\r\n\r\n"
-            )?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        })?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-        ensure!(head.contains(" 200"), "the agent answered `{head}`");
-        serde_json::from_str(body).context("read the agent's coverage")
+        serde_json::from_str(&self.get("/coverage")?).context("read the agent's coverage")
+    }
+
+    /// What it answers to GET `path`.
+    pub fn get(&self, path: &str) -> Result<String> {
+        get(&self.host, self.address, path).context("ask the agent")
     }
 
     /// What it wrote to standard error so far.
