@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::panel::{DATASOURCE, Panel};
+use super::panel::{Panel, datasource};
 
 /// Of the dashboard's JSON model; Grafana brings older ones up to date when it imports them.
 const SCHEMA: u32 = 39;
@@ -61,7 +61,7 @@ impl Board {
     }
 
     fn variables(&self) -> Vec<Value> {
-        let datasource = json!({
+        let source = json!({
             "name": "datasource",
             "label": "data source",
             "type": "datasource",
@@ -74,7 +74,7 @@ impl Board {
             "options": [],
             "current": {},
         });
-        std::iter::once(datasource)
+        std::iter::once(source)
             .chain(self.variables.iter().map(Variable::json))
             .collect()
     }
@@ -116,7 +116,7 @@ impl Variable {
             "name": self.name,
             "label": self.label,
             "type": "query",
-            "datasource": DATASOURCE.json(),
+            "datasource": datasource(),
             "definition": self.query,
             "query": {"query": self.query, "refId": "variable"},
             // On each change of the time range: a host that is gone is offered for the time it was there.

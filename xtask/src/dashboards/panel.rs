@@ -2,14 +2,9 @@
 
 use serde_json::{Value, json};
 
-/// The variable that every panel asks.
-pub struct Datasource;
-pub const DATASOURCE: Datasource = Datasource;
-
-impl Datasource {
-    pub fn json(&self) -> Value {
-        json!({"type": "prometheus", "uid": "${datasource}"})
-    }
+/// Whatever is chosen as the variable `datasource`.
+pub fn datasource() -> Value {
+    json!({"type": "prometheus", "uid": "${datasource}"})
 }
 
 pub struct Panel {
@@ -113,7 +108,7 @@ impl Panel {
             "title": self.title,
             "description": self.description,
             "gridPos": {"x": x, "y": y, "w": self.width, "h": self.height},
-            "datasource": DATASOURCE.json(),
+            "datasource": datasource(),
             "targets": self.targets(),
             "fieldConfig": {"defaults": self.defaults(), "overrides": []},
             "options": self.options(),
@@ -144,7 +139,7 @@ impl Panel {
             .map(|(query, letter)| {
                 json!({
                     "refId": letter,
-                    "datasource": DATASOURCE.json(),
+                    "datasource": datasource(),
                     "editorMode": "code",
                     "expr": query.expr,
                     "legendFormat": query.legend,
