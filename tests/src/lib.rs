@@ -26,6 +26,7 @@
 
 pub mod agent;
 pub mod capture;
+pub mod cgroup;
 pub mod classify;
 pub mod counters;
 mod exit;

@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use observer_tests::{
     Host, Testbed, Wire,
     agent::{executable, uplink},
+    cgroup::OwnCgroup,
     observed::Observed,
     prometheus::{Prometheus, Series, encoded, program},
     promql::{names, without_condition},
@@ -51,11 +52,12 @@ fn panels_and_rules_find_data() {
         return;
     };
     guarded(name, || {
+        let cgroup = OwnCgroup::enter()?;
         let bed = Testbed::new("boards")?;
         let net = topology::bridged(&bed, &Wire::default())?;
         // Nothing but loopback: neither agent nor Prometheus reaches anything else.
         let monitor = bed.host("monitor")?;
-        let agent = start_agent(&net, &monitor)?;
+        let agent = start_agent(&net, &monitor, cgroup.path())?;
         let prometheus = Prometheus::start(
             &monitor,
             &prometheus,
@@ -77,10 +79,11 @@ fn panels_and_rules_find_data() {
     });
 }
 
-fn start_agent(net: &Bridged, monitor: &Host) -> Result<Observed> {
+fn start_agent(net: &Bridged, monitor: &Host, cgroup: &Path) -> Result<Observed> {
     let executable = executable().context("the agent is not built")?;
     let uplink = uplink(&net.near, net.near_device);
-    let arguments = ["--tick", "0.2", "--host", "near", "--uplink", &uplink];
+    let cgroup = cgroup.to_string_lossy();
+    let arguments = ["--tick", "0.2", "--cgroup", &cgroup, "--uplink", &uplink];
     Observed::start(monitor, &executable, &arguments)
 }
 
