@@ -153,7 +153,7 @@ fn tokens(text: &str) -> Result<Vec<Placed<'_>>> {
                 let length = length_of(rest, |c| c.is_ascii_alphanumeric() || c == '.');
                 (length, Some(Token::Value))
             }
-            c if c.is_ascii_alphabetic() || c == '_' || c == ':' => {
+            c if c.is_ascii_alphabetic() || c == '_' => {
                 let length = length_of(rest, |c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
                 (length, Some(Token::Word(&rest[..length])))
             }
