@@ -122,15 +122,18 @@ impl Observed {
 
     /// The accounts as of the agent's last tick.
     pub fn coverage(&self) -> Result<Vec<Account>> {
-        let (status, body) = self.get("/coverage")?;
-        ensure!(status == 200, "the agent answered /coverage with {status}");
-        serde_json::from_str(&body).context("read the agent's coverage")
+        serde_json::from_str(&self.text("/coverage")?).context("read the agent's coverage")
     }
 
     /// Text of the metrics.
     pub fn metrics(&self) -> Result<String> {
-        let (status, body) = self.get("/metrics")?;
-        ensure!(status == 200, "the agent answered /metrics with {status}");
+        self.text("/metrics")
+    }
+
+    /// What it answers to `GET path` when all is well.
+    pub fn text(&self, path: &str) -> Result<String> {
+        let (status, body) = self.get(path)?;
+        ensure!(status == 200, "the agent answered {path} with {status}");
         Ok(body)
     }
 

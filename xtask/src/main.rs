@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod catalog;
 mod ci;
+mod dashboards;
 mod demo;
 mod lint;
 mod setup;
@@ -45,6 +46,8 @@ enum Verb {
     Tidy,
     /// Build the address table that the product embeds
     Catalog(catalog::CatalogArgs),
+    /// Write the Grafana dashboards from their code
+    Dashboards(dashboards::Args),
     /// What continuous integration runs: test, then lint
     Ci,
 }
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Verb::Bench(args) => bench::run(&args),
         Verb::Tidy => Ok(tidy::run()),
         Verb::Catalog(args) => catalog::run(&args).map(|()| ExitCode::SUCCESS),
+        Verb::Dashboards(args) => dashboards::run(&args),
         Verb::Ci => ci::run(),
     };
     match outcome {

@@ -7,7 +7,9 @@ mod debian;
 mod group;
 mod linker;
 mod progress;
+mod prometheus;
 mod rust_src;
+mod validator;
 
 use std::{process::ExitCode, time::Instant};
 
@@ -25,6 +27,9 @@ pub struct Args {
     groups: Vec<Group>,
 }
 
+const PROMETHEUS: &str = "Prometheus";
+const VALIDATOR: &str = "kubernetes-validate";
+
 /// What one part found or did, for the report.
 pub enum Outcome {
     There(String),
@@ -36,23 +41,30 @@ pub fn run(args: &Args) -> ExitCode {
     let start = Instant::now();
     let mut failed = false;
     let mut changed = false;
-    for (name, outcome) in [
+    let mut parts = vec![
         (
             "Debian packages",
             debian::ensure(&group::packages(&args.groups), debian::Root::Ask),
         ),
         ("bpf-linker", linker::ensure()),
         ("rust-src", rust_src::ensure()),
-    ] {
+    ];
+    if args.groups.contains(&Group::E2e) {
+        parts.push((PROMETHEUS, prometheus::ensure()));
+    }
+    if args.groups.contains(&Group::K8s) {
+        parts.push((VALIDATOR, validator::ensure()));
+    }
+    for (name, outcome) in parts {
         match outcome {
-            Ok(Outcome::There(what)) => println!("{name:<16} {what}"),
+            Ok(Outcome::There(what)) => println!("{name:<20} {what}"),
             Ok(Outcome::Brought(what)) => {
                 changed = true;
-                println!("{name:<16} {what} (new)");
+                println!("{name:<20} {what} (new)");
             }
             Err(error) => {
                 failed = true;
-                eprintln!("{name:<16} error: {error:#}");
+                eprintln!("{name:<20} error: {error:#}");
             }
         }
     }
@@ -83,4 +95,20 @@ pub fn ensure(groups: &[Group]) -> Result<()> {
     linker::ensure()?;
     rust_src::ensure()?;
     Ok(())
+}
+
+/// Prometheus' own programs. Without them the tests that need them are skipped and say so, so that this is a warning.
+pub fn ensure_prometheus() {
+    warn(PROMETHEUS, prometheus::ensure());
+}
+
+/// The checker of Kubernetes manifests; as [`ensure_prometheus`].
+pub fn ensure_validator() {
+    warn(VALIDATOR, validator::ensure());
+}
+
+fn warn(name: &str, outcome: Result<Outcome>) {
+    if let Err(error) = outcome {
+        eprintln!("warning: {name}: {error:#}");
+    }
 }

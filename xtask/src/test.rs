@@ -40,6 +40,17 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(tally.exit_code())
 }
 
+/// What some targets of `observer-tests` need besides the core; all of them run when no group is named.
+fn bring(group: Option<&str>) {
+    let runs = |targets: &[&str]| group.is_none_or(|name| targets.contains(&name));
+    if runs(&["kernel", "boards", "scrape"]) {
+        setup::ensure_prometheus();
+    }
+    if runs(&["kernel", "manifests"]) {
+        setup::ensure_validator();
+    }
+}
+
 /// Runs the tests and lists what was skipped and why.
 pub fn tally(args: &Args) -> Result<Tally> {
     let metadata = workspace::members()?;
@@ -51,6 +62,7 @@ pub fn tally(args: &Args) -> Result<Tally> {
     }
     let group = group::find(args.group.as_deref(), &metadata)?;
     setup::ensure_core()?;
+    bring(args.group.as_deref());
 
     let profile: &[&str] = if args.release { &["--release"] } else { &[] };
     shell::run(

@@ -35,8 +35,8 @@ impl Group {
                 "zstd",
                 "xz-utils",
             ],
+            // Prometheus itself is unpacked under `target/tools`.
             Self::E2e => &[
-                "prometheus",
                 "prometheus-alertmanager",
                 "prometheus-node-exporter",
                 "victoria-metrics",
@@ -65,7 +65,9 @@ impl Group {
                 "bpftrace",
             ],
             Self::Containers => &["runc"],
+            // Python holds the checker of manifests, under `target/tools`.
             Self::K8s => &[
+                "python3-venv",
                 "etcd-server",
                 "containerd",
                 "runc",

@@ -8,6 +8,10 @@ use proc_macro2::{TokenStream, TokenTree};
 use super::{Finding, files::Files};
 
 const METRICS: &str = "observer/src/metrics/declare.rs";
+/// Metrics that dashboards ask for and that are not exported yet.
+const PENDING: &str = "dashboards/pending.json";
+/// Where Prometheus' rules record metrics under names of their own, with colons.
+const RULES: &str = "dashboards/rules/";
 const RECORD: &str = "observer/core/src/model/record.rs";
 /// Its public struct is the record; its fields are the names.
 const RECORD_STRUCT: &str = "Record";
@@ -26,7 +30,14 @@ pub fn check(files: &Files) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(text) = files.text(METRICS) {
         let declared = metric_names(text);
-        findings.extend(undeclared(files, &declared));
+        let pending = pending(files);
+        findings.extend(declared.intersection(&pending).map(|name| {
+            let what = format!("metric `{name}` is declared in `{METRICS}`: it is not pending");
+            Finding::new(PENDING, 0, what)
+        }));
+        let mut known: BTreeSet<String> = declared.union(&pending).cloned().collect();
+        known.extend(recorded(files));
+        findings.extend(undeclared(files, &known));
         findings.extend(undocumented(files, METRICS, &declared));
     }
     if let Some(text) = files.text(RECORD) {
@@ -51,6 +62,30 @@ fn undeclared(files: &Files, declared: &BTreeSet<String>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Keys of `metrics` in the list of what is pending.
+fn pending(files: &Files) -> BTreeSet<String> {
+    let list: serde_json::Value = files
+        .text(PENDING)
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let metrics = list["metrics"].as_object();
+    metrics
+        .into_iter()
+        .flat_map(|metrics| metrics.keys().cloned())
+        .collect()
+}
+
+/// Names that rules record.
+fn recorded(files: &Files) -> BTreeSet<String> {
+    files
+        .texts()
+        .filter(|(path, _)| path.starts_with(RULES))
+        .flat_map(|(_, text)| text.lines())
+        .filter_map(|line| line.trim().strip_prefix("- record: "))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Every declared name stands in the manual, once there is one.
@@ -79,7 +114,11 @@ fn tells_users(path: &str) -> bool {
 }
 
 fn metrics_in(text: &str) -> impl Iterator<Item = &str> {
-    words(text).filter(|word| word.starts_with("observer_") && !word.ends_with('_'))
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':')
+        .map(|word| word.trim_matches(':'))
+        // A recorded name has the metric's between its colons.
+        .filter(|word| word.starts_with("observer_") || word.contains(":observer_"))
+        .filter(|word| !word.ends_with('_'))
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -189,6 +228,33 @@ mod tests {
         assert_eq!(
             found,
             ["`observer_rtt_seconds` is not documented in `docs/`"]
+        );
+    }
+
+    #[test]
+    fn what_is_pending_or_recorded_may_be_named() {
+        let pending = r#"{"metrics": {"observer_series": [], "observer_rtt_seconds": []}}"#;
+        let rules = "  - record: a:observer_wire_bytes:rate5m\n    expr: observer_none_total\n";
+        let docs = "observer_wire_bytes_total observer_rtt_seconds observer_series \
+                    `a:observer_wire_bytes:rate5m` b:observer_wire_bytes:rate5m runbook: observer_x:";
+        let files = [
+            (METRICS, DECLARE),
+            ("docs/metrics.md", docs),
+            (PENDING, pending),
+            ("dashboards/rules/a.yaml", rules),
+        ];
+        let found: Vec<String> = check(&Files::of(&files))
+            .into_iter()
+            .map(|f| f.what)
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "metric `observer_rtt_seconds` is declared in `observer/src/metrics/declare.rs`: it is not pending",
+                "metric `observer_none_total` is not declared in `observer/src/metrics/declare.rs`",
+                "metric `b:observer_wire_bytes:rate5m` is not declared in `observer/src/metrics/declare.rs`",
+                "metric `observer_x` is not declared in `observer/src/metrics/declare.rs`",
+            ]
         );
     }
 
