@@ -20,8 +20,9 @@ use observer_core::{
 
 use self::{cgroups::Cgroups, processes::Processes};
 
-/// Workloads kept ready, one a cgroup and process; beyond, each is put together anew.
-const WORKLOADS_MAX: usize = 16_384;
+/// Workloads kept ready, one a cgroup and process: what a hash table of 2^14 places holds before it grows. Beyond, each is
+/// put together anew.
+const WORKLOADS_MAX: usize = 14_336;
 /// Digits of a container's id in a workload's name, as docker and crictl print it.
 const SHORT_ID: usize = 12;
 

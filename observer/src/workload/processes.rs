@@ -7,8 +7,8 @@ use observer_core::model::identity::Word;
 
 use super::IDLE_TICKS;
 
-/// Lives remembered.
-pub const PROCESSES_MAX: usize = 32_768;
+/// Lives remembered: what a hash table of 2^15 places holds before it grows.
+pub const PROCESSES_MAX: usize = 28_672;
 
 #[derive(Default)]
 pub struct Processes {
