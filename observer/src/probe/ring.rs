@@ -171,3 +171,56 @@ impl Ring {
             .store(self.position, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, os::unix::fs::FileExt as _};
+
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+
+    use super::*;
+
+    const PAGE: usize = 4_096;
+    const DATA: u32 = 4_096;
+
+    /// Memory laid out as a ring: the reader's page, the kernel's, the data.
+    fn memory() -> File {
+        let file = File::from(memfd_create("ring", MFdFlags::empty()).expect("memory"));
+        file.set_len((2 * PAGE + 2 * DATA as usize) as u64)
+            .expect("its length");
+        file
+    }
+
+    /// Puts a record of 8 bytes at `at`, and says how far the kernel has written.
+    fn write(memory: &File, at: u64, flags: u32, written: u64) {
+        let data = 2 * PAGE as u64 + at;
+        memory
+            .write_all_at(&(8 | flags).to_ne_bytes(), data)
+            .expect("a header");
+        memory
+            .write_all_at(&written.to_ne_bytes(), PAGE as u64)
+            .expect("a position");
+    }
+
+    #[test]
+    fn a_record_that_is_never_finished_stalls_the_ring() {
+        let memory = memory();
+        let mut ring = Ring::open(&memory, DATA).expect("a ring");
+        let look = |ring: &mut Ring| ring.look(usize::MAX, |_| {});
+        write(&memory, 0, 0, 16);
+        assert_eq!((look(&mut ring), ring.is_stalled()), (1, false));
+        // One that is being written is nothing yet.
+        write(&memory, 16, BUSY, 32);
+        assert_eq!((look(&mut ring), ring.is_stalled()), (0, false));
+        write(&memory, 16, 0, 32);
+        assert_eq!((look(&mut ring), ring.is_stalled()), (1, false));
+        // One that is never finished, and a good one behind it.
+        write(&memory, 48, 0, 64);
+        write(&memory, 32, BUSY, 64);
+        look(&mut ring);
+        assert_eq!((look(&mut ring), ring.is_stalled()), (0, true));
+        // It is finished after all.
+        write(&memory, 32, DISCARDED, 64);
+        assert_eq!((look(&mut ring), ring.is_stalled()), (1, false));
+    }
+}
