@@ -185,6 +185,37 @@ fn next_tick(bed: &Bed, agent: &Agent) -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn an_uplink_that_is_gone() {
+    guarded("an_uplink_that_is_gone", || {
+        let bed = Bed::new()?;
+        let agent = bed.agent(&[])?;
+        bed.traffic()?;
+        let since = Instant::now();
+        bed.net
+            .near
+            .ip(&[&format!("link del {}", bed.net.near_device)])?;
+        let took = noticed(&agent, &degraded("uplink_detached", 1), since)?;
+        println!("gone noticed after {took:?}");
+        // It goes on, and writes what it has.
+        two_more_ticks(&agent)?;
+        let records = agent.stop()?;
+        let sent: u64 = records
+            .iter()
+            .filter(|record| record["device"] == bed.uplink)
+            .filter_map(|record| record["payload_bytes_egress"].as_u64())
+            .sum();
+        ensure!(sent == BULK, "{sent} bytes in records");
+        Ok(())
+    });
+}
+
+/// Two more ticks without an end.
+fn two_more_ticks(agent: &Agent) -> Result<()> {
+    thread::sleep(2 * TICK);
+    agent.metrics().map(drop)
+}
+
 /// Runs `test` on a thread with a mount namespace of its own, which the agent that it starts shares.
 fn with_own_mounts(test: impl FnOnce(&Path) -> Result<()> + Send + 'static) -> Result<()> {
     thread::spawn(move || -> Result<()> {

@@ -17,6 +17,7 @@ use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use observer_core::{
+    aggregate::UplinkReading,
     decode,
     identify::address::AddressTable,
     model::{
@@ -50,7 +51,7 @@ use crate::{
     config::{Config, Loaded},
     metrics::{self, BuildInfo, FaultState, Readiness, Shared, Web},
     place::{self, Dmi, Endpoints, Found, Overrides},
-    probe::{self, Prefix, Probe, health::Health},
+    probe::{self, Prefix, Probe},
     workload::Workloads,
 };
 
@@ -285,7 +286,7 @@ impl Agent {
     /// One interval: reads everything, writes its records, and returns what the metrics say.
     fn tick(&mut self) -> Result<observer_core::aggregate::Snapshot> {
         let (now, cpu_before_ns) = (clock::now(), clock::cpu_ns());
-        let health = self.check(now);
+        let uplinks = self.check(now);
         let mut undecoded = 0;
         let namespaces = &mut self.namespaces;
         let mut keep = |flows: &mut Vec<FlowTotals>,
@@ -298,7 +299,6 @@ impl Agent {
                 Err(_) => undecoded += 1,
             }
         };
-        let uplinks = uplinks::read(&mut self.probe, &health)?;
         let mut undecoded_slots = 0;
         let mut slots = Vec::new();
         self.probe
@@ -306,7 +306,7 @@ impl Agent {
                 Ok(slot) => slots.push(slot),
                 Err(_) => undecoded_slots += 1,
             })?;
-        self.holder_walks.look(&mut self.probe, now.monotonic_ns)?;
+        self.holder_walks.look(&mut self.probe, now.monotonic_ns);
         // Ends are read after open flows: a flow that ends in between is then in one of them for sure.
         let mut flows = Vec::new();
         self.probe
@@ -360,8 +360,8 @@ impl Agent {
         Ok(done.snapshot)
     }
 
-    /// Looks for what others did to us, and mends it.
-    fn check(&mut self, now: Moment) -> Health {
+    /// Looks for what others did to us, and mends it; then reads what the uplinks counted.
+    fn check(&mut self, now: Moment) -> Vec<UplinkReading> {
         let mut health = self.probe.check();
         health.findings.extend(self.faults.watch_clock(now));
         let moved = health
@@ -372,8 +372,9 @@ impl Agent {
             let root = self.probe.root.path.clone();
             self.tables.workloads.get_mut().move_root(root);
         }
-        self.faults.note(std::mem::take(&mut health.findings));
-        health
+        let uplinks = uplinks::read(&mut self.probe, &mut health);
+        self.faults.note(health.findings);
+        uplinks
     }
 
     /// Takes in what was told of processes and cgroups, those of `flows` included.

@@ -20,14 +20,24 @@ pub struct HolderWalks {
     /// CLOCK_MONOTONIC.
     rest_until_ns: u64,
     put_off: u64,
+    /// Told already.
+    failed: bool,
 }
 
 impl HolderWalks {
-    /// Walks where there is need and time; to be called before flows are read.
-    ///
-    /// # Errors
-    /// Where the kernel refuses.
-    pub fn look(&mut self, probe: &mut Probe, monotonic_ns: u64) -> Result<()> {
+    /// Walks where there is need and time; to be called before flows are read. A walk that the kernel refuses is put off.
+    pub fn look(&mut self, probe: &mut Probe, monotonic_ns: u64) {
+        if let Err(error) = self.walk(probe, monotonic_ns) {
+            if !self.failed {
+                eprintln!("observer: owners of accepted sockets are not looked for: {error:#}");
+            }
+            self.failed = true;
+            self.unowned = true;
+            self.put_off += 1;
+        }
+    }
+
+    fn walk(&mut self, probe: &mut Probe, monotonic_ns: u64) -> Result<()> {
         let began = probe.take_owners_wanted()?;
         // The first walk tells of the executables of processes that an earlier agent met.
         let wanted = began || self.unowned || !self.started;

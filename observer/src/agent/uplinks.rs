@@ -1,36 +1,50 @@
 //! What each uplink counted, by our programs and by itself, and how its device counts.
 
-use anyhow::Result;
 use observer_core::{
     aggregate::{InterfaceCounters, LinkRule, UplinkReading},
-    model::{kernel::UplinkIndex, names::Measure},
+    model::{
+        kernel::UplinkIndex,
+        names::{Fault, Measure},
+    },
 };
 
-use crate::probe::{Probe, device::Device, health::Health};
+use crate::probe::{
+    Probe,
+    device::Device,
+    health::{Finding, Health},
+};
 
-/// One reading of every uplink.
-///
-/// # Errors
-/// Where a device is gone.
-pub fn read(probe: &mut Probe, health: &Health) -> Result<Vec<UplinkReading>> {
-    (0..probe.uplinks.len())
-        .map(|position| {
-            let (totals, interface) = probe.read_uplink(position)?;
-            let uplink = &probe.uplinks[position];
-            Ok(UplinkReading {
-                index: UplinkIndex(u16::try_from(uplink.index).unwrap_or(u16::MAX)),
-                device: uplink.device.spec.to_string().into(),
-                rules: rules(&uplink.device),
-                interface: InterfaceCounters {
-                    bytes: [interface.tx_bytes, interface.rx_bytes],
-                    packets: [interface.tx_packets, interface.rx_packets],
-                    tx_drops: interface.tx_dropped + interface.queue_dropped,
-                },
-                totals: totals.into(),
-                attached: hooked(health, position),
-            })
-        })
-        .collect()
+/// One reading of every uplink that is there; what is gone is a finding.
+pub fn read(probe: &mut Probe, health: &mut Health) -> Vec<UplinkReading> {
+    let mut readings = Vec::new();
+    for position in 0..probe.uplinks.len() {
+        let read = probe.read_uplink(position);
+        let uplink = &probe.uplinks[position];
+        let (totals, interface) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                health.findings.push(Finding {
+                    fault: Fault::UplinkDetached,
+                    object: format!("uplink `{}`", uplink.device.spec),
+                    mended: Err(error),
+                });
+                continue;
+            }
+        };
+        readings.push(UplinkReading {
+            index: UplinkIndex(u16::try_from(uplink.index).unwrap_or(u16::MAX)),
+            device: uplink.device.spec.to_string().into(),
+            rules: rules(&uplink.device),
+            interface: InterfaceCounters {
+                bytes: [interface.tx_bytes, interface.rx_bytes],
+                packets: [interface.tx_packets, interface.rx_packets],
+                tx_drops: interface.tx_dropped + interface.queue_dropped,
+            },
+            totals: totals.into(),
+            attached: hooked(health, position),
+        });
+    }
+    readings
 }
 
 /// Whether every packet of the interval met all the hooks that it should, per direction.
