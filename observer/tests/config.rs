@@ -137,7 +137,7 @@ fn a_check_says_where_each_value_comes_from() {
     let folder = Folder::new("check");
     let file = folder.file(
         "observer.yaml",
-        b"cluster: prod\ntick: 1s\nmetrics: {series_max: 700}\n",
+        b"cluster: prod\ntick: 1s\nmetrics: {series_max: 1700}\n",
     );
     let output = observer()
         .args(["run", "--check", "--output", "json", "--tick", "0.2"])
@@ -152,7 +152,7 @@ fn a_check_says_where_each_value_comes_from() {
         ("tick", "200ms".into(), "flag", Some("--tick")),
         ("host", "web-1".into(), "environment", Some("OBSERVER_HOST")),
         ("cluster", "prod".into(), "file", Some(&*path)),
-        ("metrics.series_max", 700.into(), "file", Some(&*path)),
+        ("metrics.series_max", 1700.into(), "file", Some(&*path)),
         ("listen", serde_json::Value::Null, "default", None),
     ] {
         let settings = found["settings"].as_array().expect("a list");

@@ -149,7 +149,7 @@ fn units(records: &[Value], device: &str, declared: &[Value]) -> Result<()> {
     for record in known {
         let job = record["comm"].as_str().unwrap_or_default();
         let index: usize = job[3..].parse()?;
-        let unit = format!("job-{}.service", index / 50 * 50);
+        let unit = format!("job-{}.service", index / 25 * 25);
         match record["systemd_unit"].as_str() {
             Some(found) if found == unit => right.insert(job),
             None => false,

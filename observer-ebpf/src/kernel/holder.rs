@@ -2,7 +2,7 @@
 //!
 //! Hook: the iterator over the files of all tasks, `iter/task_file` (5.8; `bpf_sock_from_file` 5.11). Context: the
 //! agent's own read, which runs it when flows without an owner have begun. The first holder in the order of pids is
-//! taken. The iterator holds the file, so the socket is not let go meanwhile. Cannot see: sockets that were let go, those
+//! taken; of owners that are known it is told again what is not remembered. The iterator holds the file, so the socket is not let go meanwhile. Cannot see: sockets that were let go, those
 //! that wait to be accepted, those in flight between processes.
 
 use core::{ffi::c_void, ptr};
@@ -52,10 +52,15 @@ pub extern "C" fn find_holders(ctx: *mut Context) -> u32 {
         }
         let map = ptr::from_ref(&FLOWS).cast_mut().cast();
         let flow: *mut Flow = bpf_sk_storage_get(map, sk, ptr::null_mut(), 0).cast();
-        if flow.is_null() || (*flow).flags() & (flag::OWNER | flag::KERNEL_OWNED) != 0 {
+        if flow.is_null() || (*flow).flags() & flag::KERNEL_OWNED != 0 {
             return 0;
         }
-        hold(flow, task as u64);
+        if (*flow).flags() & flag::OWNER == 0 {
+            hold(flow, task as u64);
+        } else if peek::read::<u32>(task as u64, Field::TaskTgid) == Some((*flow).pid) {
+            // Tells of it where that was forgotten.
+            process(task as u64, (*flow).pid);
+        }
     }
     0
 }

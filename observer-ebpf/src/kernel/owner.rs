@@ -157,7 +157,10 @@ unsafe fn own(flow: *mut Flow, how: u32) {
     // SAFETY: `flow` is live storage; the buffer is as long as said.
     unsafe {
         if task != 0 && process::is_kernel(task) {
-            (*flow).flags_owner |= (flag::KERNEL_OWNED >> 24) as u8;
+            // A worker of the kernel may let a process's socket go in its place: that tells of nobody.
+            if how != flag::LAST_HOLDER {
+                (*flow).flags_owner |= (flag::KERNEL_OWNED >> 24) as u8;
+            }
             return;
         }
         let pid = (bpf_get_current_pid_tgid() >> 32) as u32;

@@ -203,7 +203,7 @@ impl Agent {
         let tables = Tables::new(addresses, &probe.uplinks, workloads);
         let namespaces = Namespaces::of(&probe.uplinks);
         let config = PipelineConfig {
-            series: series(&settings.loaded.config.metrics),
+            series: series(&settings.loaded.config.metrics)?,
             ..PipelineConfig::new(Arc::clone(&context), started)
         };
         let pipeline = if probe.reused {
@@ -321,7 +321,7 @@ impl Agent {
             .read_udp(|key, value| keep(&mut remotes, decode::udp_flow(key, value)))?;
         self.undecoded += undecoded + undecoded_slots;
         // Notes after the flows: who owns one of them was told of before.
-        self.learn(flows.iter().chain(&events).chain(&remotes));
+        self.learn(flows.iter().chain(&events).chain(&remotes), now);
         let losses = self.losses()?;
 
         let input = TickInput {
@@ -378,13 +378,23 @@ impl Agent {
     }
 
     /// Takes in what was told of processes and cgroups, those of `flows` included.
-    fn learn<'a>(&mut self, flows: impl Iterator<Item = &'a FlowTotals>) {
+    fn learn<'a>(&mut self, flows: impl Iterator<Item = &'a FlowTotals> + Clone, now: Moment) {
+        self.read_notes();
+        let workloads = self.tables.workloads.get_mut();
+        if workloads.prepare(flows.clone())
+            && self.holder_walks.tell_again(&self.probe, now.monotonic_ns)
+        {
+            self.read_notes();
+            self.tables.workloads.get_mut().give_up(flows);
+        }
+    }
+
+    fn read_notes(&mut self) {
         let (undecoded, workloads) = (&mut self.undecoded, self.tables.workloads.get_mut());
         self.probe.read_notes(|record| match decode::note(record) {
             Ok(note) => workloads.learn(note),
             Err(_) => *undecoded += 1,
         });
-        workloads.prepare(flows);
     }
 
     /// What was lost in the kernel and here; the pipeline adds its own.
@@ -416,7 +426,7 @@ impl Agent {
                 }
                 Err(_) => *undecoded += 1,
             });
-        self.learn(events.iter());
+        self.learn(events.iter(), now);
         let mut written = Ok(());
         let output = &mut self.output;
         self.pipeline.events(events, now, &self.tables, |record| {

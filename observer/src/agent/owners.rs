@@ -1,8 +1,6 @@
 //! When to look for the holders of sockets whose owner no call told: a walk over all files costs time that grows with the
 //! host, so walks have a share of it that they keep to.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use observer_core::model::{flow::FlowTotals, names::OwnerMissing};
 use observer_ebpf::abi::flag;
@@ -16,7 +14,6 @@ const REST: u32 = 49;
 pub struct HolderWalks {
     /// A flow that was read last time has no owner, and may have one by now.
     unowned: bool,
-    started: bool,
     /// CLOCK_MONOTONIC.
     rest_until_ns: u64,
     put_off: u64,
@@ -39,9 +36,7 @@ impl HolderWalks {
 
     fn walk(&mut self, probe: &mut Probe, monotonic_ns: u64) -> Result<()> {
         let began = probe.take_owners_wanted()?;
-        // The first walk tells of the executables of processes that an earlier agent met.
-        let wanted = began || self.unowned || !self.started;
-        if !wanted {
+        if !began && !self.unowned {
             return Ok(());
         }
         if monotonic_ns < self.rest_until_ns {
@@ -50,10 +45,24 @@ impl HolderWalks {
             return Ok(());
         }
         self.unowned = false;
-        self.started = true;
-        let took = probe.find_holders()?.unwrap_or(Duration::ZERO);
+        self.walk_now(probe, monotonic_ns)
+    }
+
+    /// Walks once more where there is time, for owners that are known and not remembered; says whether it did.
+    pub fn tell_again(&mut self, probe: &Probe, monotonic_ns: u64) -> bool {
+        if monotonic_ns < self.rest_until_ns {
+            self.put_off += 1;
+            return false;
+        }
+        self.walk_now(probe, monotonic_ns).is_ok()
+    }
+
+    fn walk_now(&mut self, probe: &Probe, monotonic_ns: u64) -> Result<()> {
+        let (took, walked) = probe.find_holders();
         let rest_ns = u64::try_from((took * REST).as_nanos()).unwrap_or(u64::MAX);
         self.rest_until_ns = monotonic_ns.saturating_add(rest_ns);
+        walked?;
+        self.failed = false;
         Ok(())
     }
 

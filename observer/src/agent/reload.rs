@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use observer_core::model::record::RecordContext;
+use observer_core::{aggregate::SeriesSettings, model::record::RecordContext};
 
 use tokio::sync::watch;
 
@@ -72,8 +72,12 @@ impl Reload {
                 return;
             }
         };
-        let web = match self.web.read(loaded.config.web_config.as_deref()) {
-            Ok(web) => web,
+        let read = || {
+            let web = self.web.read(loaded.config.web_config.as_deref())?;
+            anyhow::Ok((web, series(&loaded.config.metrics)?))
+        };
+        let (web, series) = match read() {
+            Ok(read) => read,
             Err(error) => {
                 eprintln!("observer: reload failed, the old configuration stays: {error:#}");
                 self.publish(shared, false);
@@ -90,7 +94,8 @@ impl Reload {
             none if none.is_empty() => "nothing".to_owned(),
             keys => format!("`{}`", keys.join("`, `")),
         };
-        agent.take_over(&loaded, &self.in_force);
+        let has_new_series = loaded.config.metrics != self.in_force.config.metrics;
+        agent.take_over(&loaded, has_new_series.then_some(&series));
         self.web.take(web);
         let _ = self.saying.send(overrides(&loaded.config.source));
         eprintln!(
@@ -125,9 +130,9 @@ impl Reload {
 
 impl Agent {
     /// Works by `loaded` from the next record on. Cannot fail: it was checked whole.
-    fn take_over(&mut self, loaded: &Loaded, before: &Loaded) {
-        if loaded.config.metrics != before.config.metrics {
-            self.pipeline.set_series(&series(&loaded.config.metrics));
+    fn take_over(&mut self, loaded: &Loaded, series: Option<&SeriesSettings>) {
+        if let Some(series) = series {
+            self.pipeline.set_series(series);
         }
         let context = Arc::new(with_config(&self.context, loaded));
         self.pipeline.set_context(Arc::clone(&context));

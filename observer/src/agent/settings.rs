@@ -73,10 +73,13 @@ pub fn overrides(source: &Source) -> Overrides {
     }
 }
 
-/// Bounds of what Prometheus is told. Names and limits were checked when the configuration was read.
-pub fn series(metrics: &config::Metrics) -> SeriesSettings {
+/// Bounds of what Prometheus is told.
+///
+/// # Errors
+/// Where a limit is too low, or a metric or label is not there.
+pub fn series(metrics: &config::Metrics) -> Result<SeriesSettings> {
     let series_max = usize::try_from(metrics.series_max).unwrap_or(usize::MAX);
-    SeriesSettings::check(series_max, metrics.idle_expiry, &metrics.labels).unwrap_or_default()
+    SeriesSettings::check(series_max, metrics.idle_expiry, &metrics.labels).context("`metrics`")
 }
 
 fn uplink_spec(uplink: &Uplink) -> UplinkSpec {
@@ -108,7 +111,9 @@ pub fn default_uplinks() -> Result<Vec<UplinkSpec>> {
         .collect())
 }
 
+/// Flags of a route (include/uapi/linux/route.h); a route that refuses has no device.
 const GATEWAY: u32 = 2;
+const REJECT: u32 = 0x200;
 
 /// `/proc/net/route`: device, destination, gateway, flags, ... in hexadecimal.
 fn routed_devices(table: &str) -> impl Iterator<Item = &str> {
@@ -116,7 +121,8 @@ fn routed_devices(table: &str) -> impl Iterator<Item = &str> {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let flags = u32::from_str_radix(columns.get(3)?, 16).ok()?;
         let is_default = *columns.get(1)? == "00000000" && *columns.get(7)? == "00000000";
-        (flags & GATEWAY != 0 || is_default).then(|| columns[0])
+        let leads_off = flags & REJECT == 0 && (flags & GATEWAY != 0 || is_default);
+        leads_off.then(|| columns[0])
     })
 }
 
@@ -127,7 +133,8 @@ fn routed_devices_ipv6(table: &str) -> impl Iterator<Item = &str> {
         let flags = u32::from_str_radix(columns.get(8)?, 16).ok()?;
         let device = *columns.get(9)?;
         let is_default = *columns.get(1)? == "00";
-        (device != "lo" && (flags & GATEWAY != 0 || is_default)).then_some(device)
+        let leads_off = flags & REJECT == 0 && (flags & GATEWAY != 0 || is_default);
+        (device != "lo" && leads_off).then_some(device)
     })
 }
 
@@ -140,6 +147,7 @@ mod tests {
         let table = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n\
                      eth0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\n\
                      docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\n\
+                     *\t00000000\t00000000\t0201\t0\t0\t0\t00000000\n\
                      ppp0\t00000000\t00000000\t0001\t0\t0\t0\t00000000\n";
         assert_eq!(routed_devices(table).collect::<Vec<_>>(), ["eth0", "ppp0"]);
         let zero = "0".repeat(32);

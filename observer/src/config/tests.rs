@@ -115,7 +115,7 @@ fn every_key_has_a_meaning() {
         "flows: '-'\nlisten: 0.0.0.0:9464\nlisten_plain: true\nweb_config: web.yaml\ntick: 200ms\nhost: near\n\
          cluster: prod\nuplinks: [eth0, '/run/netns/x:eth1']\ncgroup: /sys/fs/cgroup\npin: /sys/fs/bpf/observer\n\
          source: {cloud: aws, account: 012345678901, region: eu-central-1, zone: eu-central-1a, instance: i-1, metadata: off}\n\
-         metrics: {series_max: 100, idle_expiry: 1m, labels: {observer_flows_total: [cloud]}}\n\
+         metrics: {series_max: 1200, idle_expiry: 1m, labels: {observer_flows_total: [cloud]}}\n\
          limits: {udp_flows: 100, events_bytes: 4096, reads_bytes: 8192}\n",
     );
     assert_eq!(config.flows, Some(Destination::Stdout));
@@ -135,7 +135,7 @@ fn every_key_has_a_meaning() {
     assert_eq!(source.zone.as_deref(), Some("eu-central-1a"));
     assert_eq!(source.instance.as_deref(), Some("i-1"));
     assert_eq!(source.metadata, super::Metadata::Off);
-    assert_eq!(config.metrics.series_max, 100);
+    assert_eq!(config.metrics.series_max, 1_200);
     assert_eq!(config.metrics.idle_expiry.as_secs(), 60);
     assert_eq!(config.metrics.labels["observer_flows_total"], ["cloud"]);
     let limits = config.limits;
@@ -151,7 +151,7 @@ fn a_flag_comes_before_a_variable_before_the_file() {
     let environment = [
         ("OBSERVER_CLUSTER", "variable"),
         ("OBSERVER_HOST", "variable"),
-        ("OBSERVER_METRICS_SERIES_MAX", "300"),
+        ("OBSERVER_METRICS_SERIES_MAX", "3000"),
         ("OBSERVER_UPLINKS", "eth0, eth1"),
         ("OBSERVER_SOURCE_ZONE", ""),
         ("OBSERVER_SERVICE_HOST", "10.0.0.1"),
@@ -167,7 +167,7 @@ fn a_flag_comes_before_a_variable_before_the_file() {
     for (key, from, value) in [
         ("cluster", "flag", "flag".into()),
         ("host", "environment", "variable".into()),
-        ("metrics.series_max", "environment", 300.into()),
+        ("metrics.series_max", "environment", 3_000.into()),
         (
             "uplinks",
             "environment",

@@ -23,7 +23,7 @@ use observer_core::{
     aggregate::{BalanceReport, HISTOGRAM_SERIES, Snapshot},
     model::{
         kernel::ProgramRunTime,
-        names::{Fault, Mending},
+        names::{Fault, Mending, SeriesMetric},
         record::SourcePlace,
     },
 };
@@ -81,9 +81,9 @@ type Reloads = Arc<Mutex<BTreeMap<String, bool>>>;
 
 /// Metrics whose labels an operator may choose, with all that each has.
 pub fn known_labels() -> Vec<(&'static str, &'static [&'static str])> {
-    declare::OF_SNAPSHOT
+    SeriesMetric::ALL
         .iter()
-        .filter(|metric| !metric.labels.is_empty())
+        .map(|metric| declare::declared(*metric))
         .map(|metric| (metric.name, metric.labels))
         .collect()
 }

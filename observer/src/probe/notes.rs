@@ -1,7 +1,7 @@
 //! What the programs tell of processes and cgroups, and the walk over all files that finds who holds a socket.
 
 use std::{
-    io::Read as _,
+    io::{ErrorKind, Read as _},
     os::fd::{AsFd as _, OwnedFd},
     time::{Duration, Instant},
 };
@@ -106,22 +106,24 @@ impl Probe {
     }
 
     /// Walks over the files of all processes and notes, in the flows without an owner, who holds them. Returns how long
-    /// that took; `None` where this kernel cannot.
-    ///
-    /// # Errors
-    /// Where the kernel refuses to iterate.
-    pub fn find_holders(&self) -> Result<Option<Duration>> {
-        let Some(link) = &self.notes.holders else {
-            return Ok(None);
-        };
+    /// that took, and whether it came to the end; on a kernel that cannot there is nothing to do.
+    pub fn find_holders(&self) -> (Duration, Result<()>) {
         let started = Instant::now();
-        let mut walk = sys::open_iterator(link.as_fd()).context("open the iterator over files")?;
-        let mut nothing = [0; 64];
-        while walk
-            .read(&mut nothing)
-            .context("run the iterator over files")?
-            != 0
-        {}
-        Ok(Some(started.elapsed()))
+        let walked = self.notes.holders.as_ref().map_or(Ok(()), walk);
+        (started.elapsed(), walked)
+    }
+}
+
+fn walk(link: &OwnedFd) -> Result<()> {
+    let mut files = sys::open_iterator(link.as_fd()).context("open the iterator over files")?;
+    let mut nothing = [0; 64];
+    loop {
+        match files.read(&mut nothing) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            // After a million files without a word the kernel wants to be asked again (kernel/bpf/bpf_iter.c).
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error).context("run the iterator over files"),
+        }
     }
 }

@@ -100,8 +100,15 @@ impl FlowReader {
 /// Reading the iterator runs it; it writes nothing into what is read.
 fn walk(mut iterator: File) -> io::Result<()> {
     let mut nothing = [0; 64];
-    while iterator.read(&mut nothing)? != 0 {}
-    Ok(())
+    loop {
+        match iterator.read(&mut nothing) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            // After a million sockets without a word the kernel wants to be asked again (kernel/bpf/bpf_iter.c).
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 impl Probe {

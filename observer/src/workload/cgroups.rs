@@ -18,7 +18,12 @@ pub struct Cgroups {
     root: PathBuf,
     known: HashMap<u64, Cgroup>,
     refused: u64,
+    /// Tick before which the hierarchy is not walked again.
+    rest_until_tick: u32,
 }
+
+/// Ticks between two walks where the cache is full, and ids that are not in it come again and again.
+const FULL_REST_TICKS: u32 = 60;
 
 struct Cgroup {
     /// `None` where the hierarchy had no such cgroup when it was looked for: it is gone.
@@ -34,6 +39,7 @@ impl Cgroups {
             root,
             known: HashMap::new(),
             refused: 0,
+            rest_until_tick: 0,
         };
         cgroups.walk(0);
         cgroups
@@ -57,10 +63,13 @@ impl Cgroups {
     /// Looks through the hierarchy where one of `ids` is not known.
     pub fn prepare(&mut self, ids: impl Iterator<Item = u64>, tick: u32) {
         let unknown: HashSet<u64> = ids.filter(|id| !self.known.contains_key(id)).collect();
-        if unknown.is_empty() {
+        if unknown.is_empty() || tick < self.rest_until_tick {
             return;
         }
         self.walk(tick);
+        if self.known.len() >= CGROUPS_MAX {
+            self.rest_until_tick = tick.saturating_add(FULL_REST_TICKS);
+        }
         for id in unknown {
             if !self.known.contains_key(&id) {
                 self.insert(id, None, tick);

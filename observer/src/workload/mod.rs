@@ -26,8 +26,11 @@ const WORKLOADS_MAX: usize = 14_336;
 /// Digits of a container's id in a workload's name, as docker and crictl print it.
 const SHORT_ID: usize = 12;
 
-/// Ticks without use after which something is forgotten: half an hour of the default tick.
-const IDLE_TICKS: u32 = 360;
+/// Ticks without use after which something is forgotten: two minutes of the default tick. What is needed again is told
+/// again while it is there.
+const IDLE_TICKS: u32 = 24;
+/// How often that is looked for, ticks.
+const SWEEP_TICKS: u32 = 6;
 
 /// What is known of processes and cgroups.
 pub struct Workloads {
@@ -85,10 +88,23 @@ impl Workloads {
         }
     }
 
-    /// Looks for cgroups of `flows` that are not known yet.
-    pub fn prepare<'a>(&mut self, flows: impl Iterator<Item = &'a FlowTotals>) {
-        self.cgroups
-            .prepare(flows.filter_map(|flow| flow.cgroup_id), self.tick);
+    /// Looks for cgroups of `flows` that are not known yet. Says whether an owner of one of them is not remembered, which a
+    /// walk over all files would tell of.
+    pub fn prepare<'a>(&mut self, flows: impl Iterator<Item = &'a FlowTotals> + Clone) -> bool {
+        let ids = flows.clone().filter_map(|flow| flow.cgroup_id);
+        self.cgroups.prepare(ids, self.tick);
+        let mut lives = flows.filter_map(|flow| flow.owner.ok());
+        lives.any(|owner| !self.processes.knows(owner.pid, owner.process))
+    }
+
+    /// Owners of `flows` that nobody told of are gone; it is no use to look for them again.
+    pub fn give_up<'a>(&mut self, flows: impl Iterator<Item = &'a FlowTotals>) {
+        for owner in flows.filter_map(|flow| flow.owner.ok()) {
+            if !self.processes.knows(owner.pid, owner.process) {
+                self.processes
+                    .learn(owner.pid, owner.process, None, self.tick);
+            }
+        }
     }
 
     /// Whose the flow is.
@@ -127,7 +143,7 @@ impl Workloads {
     /// come back.
     pub fn end_tick(&mut self) -> Vec<u32> {
         self.tick = self.tick.saturating_add(1);
-        if !self.tick.is_multiple_of(IDLE_TICKS / 8) && self.known.len() < WORKLOADS_MAX {
+        if !self.tick.is_multiple_of(SWEEP_TICKS) && self.known.len() < WORKLOADS_MAX {
             return Vec::new();
         }
         // Where it is full, what this tick did not need makes room.

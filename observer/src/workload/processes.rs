@@ -38,6 +38,11 @@ impl Processes {
         self.lives.insert((pid, process), life);
     }
 
+    /// Whether anything was told of it. Of number 0 nothing can be.
+    pub fn knows(&self, pid: u32, process: u32) -> bool {
+        process == 0 || self.lives.contains_key(&(pid, process))
+    }
+
     pub fn executable(&mut self, pid: u32, process: u32, tick: u32) -> Option<Word> {
         let life = self.lives.get_mut(&(pid, process))?;
         life.used_tick = tick;

@@ -165,12 +165,12 @@ fn whole(text: &str, wanted: &str, range: RangeInclusive<u32>) -> Result<u32, St
         .map(|value| u32::try_from(value).unwrap_or(*range.end()))
 }
 
-/// Series of all metrics by destination.
+/// Series of all metrics together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeriesMax(pub u32);
 
 /// Below it the series of one quiet host do not fit.
-const SERIES_MAX_MIN: u32 = 100;
+const SERIES_MAX_MIN: u32 = 1_000;
 const SERIES_MAX_MAX: u32 = 1_000_000;
 
 impl Default for SeriesMax {
@@ -180,7 +180,7 @@ impl Default for SeriesMax {
 }
 
 impl Value for SeriesMax {
-    const WANTED: &'static str = "a number of series from 100 to 1000000";
+    const WANTED: &'static str = "a number of series from 1000 to 1000000";
 
     fn parse(text: &str) -> Result<Self, String> {
         whole(text, Self::WANTED, SERIES_MAX_MIN..=SERIES_MAX_MAX).map(Self)
@@ -320,7 +320,7 @@ mod tests {
         ] {
             assert_eq!(Bytes::parse(text).is_ok(), right, "{text}");
         }
-        assert!(SeriesMax::parse("99").is_err() && SeriesMax::parse("100").is_ok());
+        assert!(SeriesMax::parse("999").is_err() && SeriesMax::parse("1000").is_ok());
         assert!(UdpFlows::parse("0").is_err() && UdpFlows::parse("1").is_ok());
     }
 }

@@ -17,7 +17,7 @@ use crate::{BYTES, program, tell};
 /// Processes that run at the same time.
 const WIDTH: usize = 4;
 /// Processes in one cgroup, which is then removed.
-const BATCH: usize = 50;
+const BATCH: usize = 25;
 const UIDS: usize = 100;
 
 /// Starts `count` short processes, each calling `server` once: under one of the programs in the directory `executables`,
