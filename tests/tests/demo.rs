@@ -186,8 +186,11 @@ fn demo(arguments: &[&str]) -> Result<Running> {
 }
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    // A run in the background inherits ignored signals, which the demo respects.
+    let mut command = Command::new("env");
     command
+        .arg("--default-signal=INT,TERM,HUP")
+        .arg(env!("CARGO_BIN_EXE_demo"))
         .args(arguments)
         .envs(agent::executable().map(|path| ("OBSERVER_BIN", path)))
         .stdin(Stdio::null())

@@ -17,7 +17,8 @@ const STEP_NS: u64 = 500_000_000;
 #[derive(Debug, Default)]
 pub struct Faults {
     counts: BTreeMap<(Fault, Mending), u64>,
-    degraded: BTreeSet<Fault>,
+    /// By fault and object; there are as many objects as programs, uplinks and files of ours.
+    degraded: BTreeSet<(Fault, String)>,
     /// Wall clock less monotonic clock.
     clock_offset_ns: Option<i64>,
 }
@@ -38,14 +39,16 @@ impl Faults {
                     eprintln!("observer: {object}: {}; repaired", told(fault));
                 }
                 Err(error) => {
-                    if !self.degraded.contains(&fault) && degraded.insert(fault) {
+                    let key = (fault, object);
+                    if !self.degraded.contains(&key) && !degraded.contains(&key) {
                         self.count(fault, Mending::Degraded);
                         eprintln!(
-                            "observer: {object}: {}; goes on without: {error:#}",
+                            "observer: {}: {}; goes on without: {error:#}",
+                            key.1,
                             told(fault)
                         );
                     }
-                    degraded.insert(fault);
+                    degraded.insert(key);
                 }
             }
         }
@@ -75,8 +78,10 @@ impl Faults {
     }
 
     /// What the agent goes on without at the moment.
-    pub fn degraded(&self) -> impl Iterator<Item = Fault> {
-        self.degraded.iter().copied()
+    pub fn degraded(&self) -> Vec<Fault> {
+        let mut faults: Vec<Fault> = self.degraded.iter().map(|(fault, _)| *fault).collect();
+        faults.dedup();
+        faults
     }
 
     fn count(&mut self, fault: Fault, mending: Mending) {
@@ -91,6 +96,7 @@ const fn told(fault: Fault) -> &'static str {
         Fault::PinsGone => "are gone",
         Fault::RingStalled => "the ring stands still",
         Fault::ClockStep => "was set",
+        Fault::ReadFailed => "could not be read to its end",
     }
 }
 
@@ -120,9 +126,9 @@ mod tests {
         faults.note(broken());
         faults.note(broken());
         assert_eq!(faults.counts(), [(Fault::PinsGone, Mending::Degraded, 1)]);
-        assert_eq!(faults.degraded().collect::<Vec<_>>(), [Fault::PinsGone]);
+        assert_eq!(faults.degraded(), [Fault::PinsGone]);
         faults.note(vec![finding(Fault::PinsGone, true)]);
-        assert_eq!(faults.degraded().count(), 0);
+        assert_eq!(faults.degraded(), []);
         faults.note(broken());
         let expected = [
             (Fault::PinsGone, Mending::Repaired, 1),

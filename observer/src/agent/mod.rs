@@ -51,7 +51,7 @@ use crate::{
     config::{Config, Loaded},
     metrics::{self, BuildInfo, FaultState, Readiness, Shared, Web},
     place::{self, Dmi, Endpoints, Found, Overrides},
-    probe::{self, Prefix, Probe},
+    probe::{self, Prefix, Probe, health::Finding},
     workload::Workloads,
 };
 
@@ -182,6 +182,8 @@ struct Agent {
     namespaces: Namespaces,
     holder_walks: HolderWalks,
     faults: Faults,
+    /// Of the tick that is under way.
+    findings: Vec<Finding>,
     print_tick_times: bool,
 }
 
@@ -233,6 +235,7 @@ impl Agent {
             namespaces,
             holder_walks: HolderWalks::default(),
             faults: Faults::default(),
+            findings: Vec::new(),
             print_tick_times: settings.print_tick_times,
         })
     }
@@ -276,7 +279,7 @@ impl Agent {
         });
         let faults = FaultState {
             counts: self.faults.counts(),
-            degraded: self.faults.degraded().collect(),
+            degraded: self.faults.degraded(),
         };
         shared.publish(snapshot, run_times.collect(), faults);
         shared.ticked(Instant::now());
@@ -309,24 +312,30 @@ impl Agent {
         self.holder_walks.look(&mut self.probe, now.monotonic_ns);
         // Ends are read after open flows: a flow that ends in between is then in one of them for sure.
         let mut flows = Vec::new();
-        self.probe
-            .read_flows(|value| keep(&mut flows, decode::flow(value)))?;
+        let read = self
+            .probe
+            .read_flows(|value| keep(&mut flows, decode::flow(value)));
+        self.findings.extend(not_read("open flows", read).1);
         self.holder_walks.note(&flows);
         let mut events = Vec::new();
         self.probe
             .look_at_events(usize::MAX, |value| keep(&mut events, decode::flow(value)));
         // Remotes after the ends: the end of a socket is the end of its remotes, whose last bytes must not be missed.
         let mut remotes = Vec::new();
-        self.probe
-            .read_udp(|key, value| keep(&mut remotes, decode::udp_flow(key, value)))?;
+        let read = self
+            .probe
+            .read_udp(|key, value| keep(&mut remotes, decode::udp_flow(key, value)));
+        let (remotes_are_all, finding) = not_read("UDP remotes", read);
+        self.findings.extend(finding);
         self.undecoded += undecoded + undecoded_slots;
         // Notes after the flows: who owns one of them was told of before.
+        self.faults.note(std::mem::take(&mut self.findings));
         self.learn(flows.iter().chain(&events).chain(&remotes), now);
         let losses = self.losses()?;
 
         let input = TickInput {
             flows,
-            remotes: Some(remotes),
+            remotes: remotes_are_all.then_some(remotes),
             events,
             slots,
             uplinks,
@@ -373,7 +382,7 @@ impl Agent {
             self.tables.workloads.get_mut().move_root(root);
         }
         let uplinks = uplinks::read(&mut self.probe, &mut health);
-        self.faults.note(health.findings);
+        self.findings = health.findings;
         uplinks
     }
 
@@ -445,6 +454,16 @@ impl Agent {
 fn generation(started: Moment) -> u32 {
     let [a, b, c, d, ..] = (started.monotonic_ns / 1_000_000).to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
+}
+
+/// Whether a reading came to its end, and what to say where it did not.
+fn not_read<T>(what: &str, read: Result<T>) -> (bool, Option<Finding>) {
+    let finding = |error| Finding {
+        fault: Fault::ReadFailed,
+        object: what.to_owned(),
+        mended: Err(error),
+    };
+    (read.is_ok(), read.err().map(finding))
 }
 
 fn record_context(loaded: &Loaded, addresses: &AddressTable) -> Result<RecordContext> {

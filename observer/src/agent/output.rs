@@ -3,17 +3,20 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read, Seek as _, Write as _},
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use observer_core::{attribute::Tails, model::record::FlowRecord, pipeline::PipelineState};
 use serde::{Deserialize, Serialize};
 
 use super::signals::Hurry;
 use crate::config::Destination;
 
+/// How every record begins.
+const RECORD_START: &[u8] = b"{\"schema_version\":";
 /// Bytes gathered before a write.
 const BUFFER_BYTES: usize = 256 * 1024;
 
@@ -194,10 +197,27 @@ pub fn earlier(destination: Option<&Destination>, boot_id: &str) -> Result<Earli
     let Some(Destination::File(path)) = destination else {
         return Ok(Earlier::default());
     };
-    let file = match File::open(path) {
+    match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Earlier::default()),
-        file => file.with_context(|| format!("open flow records `{}`", path.display()))?,
-    };
+        Ok(metadata) if metadata.file_type().is_fifo() => bail!(
+            "flow records `{}`: it is a pipe with a name; write to `-` and send that there",
+            path.display()
+        ),
+        Ok(_) | Err(_) => {}
+    }
+    let mut file =
+        File::open(path).with_context(|| format!("open flow records `{}`", path.display()))?;
+    let mut start = Vec::new();
+    Read::by_ref(&mut file)
+        .take(RECORD_START.len() as u64)
+        .read_to_end(&mut start)
+        .and_then(|_| file.rewind())
+        .with_context(|| format!("read flow records `{}`", path.display()))?;
+    ensure!(
+        RECORD_START.starts_with(&start),
+        "`{}` is there and holds no flow records; name another file, or move it away",
+        path.display()
+    );
     let kept = fs::read(state_path(path))
         .ok()
         .and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok())
@@ -231,6 +251,26 @@ pub fn earlier(destination: Option<&Destination>, boot_id: &str) -> Result<Earli
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_something_else_is_left_alone() {
+        let path = std::env::temp_dir().join(format!("observer-output-{}", std::process::id()));
+        let destination = Destination::File(path.clone());
+        let cases = [
+            ("", true),
+            ("{\"schema_version\":2,\"flow_id\"", true),
+            ("{\"sch", true),
+            ("{\"a\":1}", false),
+            ("\x7fELF", false),
+        ];
+        for (contents, is_ours) in cases {
+            fs::write(&path, contents).expect("written");
+            let read = earlier(Some(&destination), "boot");
+            assert_eq!(read.is_ok(), is_ours, "{contents:?}");
+            assert_eq!(fs::read_to_string(&path).expect("there"), contents);
+        }
+        fs::remove_file(&path).expect("removed");
+    }
 
     #[test]
     fn pieces_are_whole_lines() {

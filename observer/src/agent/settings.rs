@@ -39,7 +39,7 @@ impl Settings {
     pub fn probe(&self, generation: u32) -> Result<probe::Settings> {
         let config = &self.loaded.config;
         let uplinks = match config.uplinks.is_empty() {
-            true => default_uplinks()?,
+            true => found_uplinks()?,
             false => config.uplinks.iter().map(uplink_spec).collect(),
         };
         Ok(probe::Settings {
@@ -80,6 +80,17 @@ pub fn overrides(source: &Source) -> Overrides {
 pub fn series(metrics: &config::Metrics) -> Result<SeriesSettings> {
     let series_max = usize::try_from(metrics.series_max).unwrap_or(usize::MAX);
     SeriesSettings::check(series_max, metrics.idle_expiry, &metrics.labels).context("`metrics`")
+}
+
+fn found_uplinks() -> Result<Vec<UplinkSpec>> {
+    let found = default_uplinks()?;
+    if found.is_empty() {
+        eprintln!(
+            "observer: no interface here holds a route off the host: flows are counted, no account is kept; name one \
+             with `--uplink`, or start again when there is one"
+        );
+    }
+    Ok(found)
 }
 
 fn uplink_spec(uplink: &Uplink) -> UplinkSpec {

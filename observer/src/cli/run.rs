@@ -20,7 +20,7 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  observer run --flows - --duration 10\n  \
                         observer run --flows /var/log/observer/flows.jsonl --listen 127.0.0.1:9464\n  \
-                        observer run --config /etc/observer.yaml --check\n\n\
+                        observer run --config /etc/observer/observer.yaml --check\n\n\
                         Each key of the file has a variable too (`OBSERVER_LISTEN`); flags come first, then variables, then \
                         the file.")]
 pub struct Arguments {

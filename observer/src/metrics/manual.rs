@@ -86,7 +86,7 @@ fn text() -> String {
         ("api_state", "`unknown` in this version".to_owned()),
         ("path_kind", "`unknown` in this version".to_owned()),
         ("namespace", "Kubernetes namespace of the workload".to_owned()),
-        ("workload", "name of the owning object, else container, else unit, else executable".to_owned()),
+        ("workload", "name of the owning object, else container, else unit, else executable, else what the task calls itself ([owners](owners.md))".to_owned()),
         ("outcome", format!("of a flow {}; of a fault {}", words(Outcome::WORDS), words(Mending::WORDS))),
         ("device", "the uplink, as `observer run --uplink` names it".to_owned()),
         ("measure", words(Measure::WORDS)),

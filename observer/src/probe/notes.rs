@@ -63,7 +63,7 @@ impl Notes {
     }
 
     /// See [`Ring::is_stalled`].
-    pub fn is_stalled(&self) -> bool {
+    pub fn is_stalled(&mut self) -> bool {
         self.ring.is_stalled()
     }
 

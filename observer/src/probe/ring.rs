@@ -26,13 +26,12 @@ pub struct Ring {
     data_bytes: u64,
     /// How far this reader has looked; the kernel is told by [`Ring::release`].
     position: u64,
-    /// Looks in a row that found an unfinished record at the same place.
-    stuck_looks: u32,
+    /// The last look ended at an unfinished record.
+    busy: bool,
+    /// Where it was so when that was last asked.
+    stuck_at: Option<u64>,
     descriptor: OwnedFd,
 }
-
-/// A record is finished within microseconds; looks are a tick apart.
-const STUCK_LOOKS: u32 = 2;
 
 struct Mapping {
     start: NonNull<libc::c_void>,
@@ -88,7 +87,8 @@ impl Ring {
             page_bytes,
             data_bytes: u64::from(data_bytes),
             position: 0,
-            stuck_looks: 0,
+            busy: false,
+            stuck_at: None,
             descriptor: fd.as_fd().try_clone_to_owned()?,
         };
         ring.position = ring.consumer_position().load(Ordering::Acquire);
@@ -108,8 +108,8 @@ impl Ring {
     /// Calls `take` with each record not looked at yet, `most` of them at the most; returns how many there were. The
     /// records stay in the ring until [`Ring::release`].
     pub fn look(&mut self, most: usize, mut take: impl FnMut(&[u8])) -> usize {
-        let (mut taken, before) = (0, self.position);
-        let mut busy = false;
+        let mut taken = 0;
+        self.busy = false;
         while taken < most && self.position < self.producer_position() {
             let at = self.page_bytes + (self.position & (self.data_bytes - 1)) as usize;
             // SAFETY: the data pages are mapped twice in a row, so a record that starts inside the first copy is whole.
@@ -122,8 +122,8 @@ impl Ring {
                     .as_ref()
             };
             let length = header.load(Ordering::Acquire);
-            busy = length & BUSY != 0;
-            if busy {
+            self.busy = length & BUSY != 0;
+            if self.busy {
                 break;
             }
             let bytes = length & !DISCARDED;
@@ -144,17 +144,15 @@ impl Ring {
             }
             self.position += (u64::from(bytes) + HEADER_BYTES).next_multiple_of(8);
         }
-        self.stuck_looks = if busy && self.position == before {
-            self.stuck_looks.saturating_add(1)
-        } else {
-            0
-        };
         taken
     }
 
-    /// Whether a record that some program began is never finished: what comes behind it cannot be read.
-    pub fn is_stalled(&self) -> bool {
-        self.stuck_looks >= STUCK_LOOKS
+    /// Whether the same record was unfinished the last time that this was asked, once a tick: a program finishes one within
+    /// microseconds, and what comes behind it cannot be read.
+    pub fn is_stalled(&mut self) -> bool {
+        let stuck_at = self.busy.then_some(self.position);
+        let before = std::mem::replace(&mut self.stuck_at, stuck_at);
+        stuck_at.is_some() && stuck_at == before
     }
 
     /// Another descriptor of the ring, to wait on.
@@ -218,6 +216,8 @@ mod tests {
         write(&memory, 48, 0, 64);
         write(&memory, 32, BUSY, 64);
         look(&mut ring);
+        look(&mut ring);
+        assert!(!ring.is_stalled(), "two looks within one tick");
         assert_eq!((look(&mut ring), ring.is_stalled()), (0, true));
         // It is finished after all.
         write(&memory, 32, DISCARDED, 64);

@@ -67,6 +67,8 @@ words! {
         RingStalled = "ring_stalled",
         /// The wall clock was set.
         ClockStep = "clock_step",
+        /// The kernel refused a reading; what it has comes with the next one.
+        ReadFailed = "read_failed",
     }
 }
 

@@ -14,7 +14,7 @@ pub struct Workload {
     pub systemd_unit: Option<Word>,
     /// Kubernetes namespace.
     pub namespace: Option<Word>,
-    /// Kubernetes kind of the owning object, else `container`, `unit` or `executable`.
+    /// Kubernetes kind of the owning object, else `container`, `unit`, `executable` or `comm`.
     pub kind: Option<Word>,
     /// Name of the owning object, else container, else unit, else executable.
     pub name: Option<Word>,

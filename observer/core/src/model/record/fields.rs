@@ -127,8 +127,8 @@ fields! { |r|
         container_id: Text "" nullable, since 1, "Container of that cgroup." => r.workload.container_id;
         systemd_unit: Text "" nullable, since 1, "systemd unit of that cgroup." => r.workload.systemd_unit;
         namespace: Text "" nullable, since 1, "Kubernetes namespace." => r.workload.namespace;
-        workload_kind: Text "" nullable, since 1, "Kubernetes kind of the owning object, else `container`, `unit` or `executable`." => r.workload.kind;
-        workload: Text "" nullable, since 1, "Name of the owning object, else container, else unit, else executable." => r.workload.name;
+        workload_kind: Text "" nullable, since 1, "Kubernetes kind of the owning object, else `container`, `unit`, `executable` or `comm`." => r.workload.kind;
+        workload: Text "" nullable, since 1, "Name of the owning object, else container, else unit, else executable, else what the task calls itself." => r.workload.name;
         pod: Text "" nullable, since 1, "Kubernetes pod." => r.workload.pod;
         workload_labels: TextMap "" nullable, since 1, "Labels of the workload that the operator chose." => NOT_SEEN;
     }
