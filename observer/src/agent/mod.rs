@@ -3,6 +3,7 @@
 
 mod clock;
 mod faults;
+mod heap;
 mod lookup;
 mod namespaces;
 mod output;
@@ -38,6 +39,7 @@ use tokio::{
 
 use self::{
     faults::Faults,
+    heap::Heap,
     lookup::Tables,
     namespaces::Namespaces,
     output::Output,
@@ -171,6 +173,9 @@ fn every(period: Duration) -> Interval {
     ticks
 }
 
+/// What one tick reads.
+type Reading = TickInput<Vec<FlowTotals>, Vec<FlowTotals>, Vec<FlowTotals>>;
+
 /// Everything that one tick touches.
 struct Agent {
     probe: Probe,
@@ -182,6 +187,7 @@ struct Agent {
     namespaces: Namespaces,
     holder_walks: HolderWalks,
     faults: Faults,
+    heap: Heap,
     /// Of the tick that is under way.
     findings: Vec<Finding>,
     print_tick_times: bool,
@@ -235,6 +241,7 @@ impl Agent {
             namespaces,
             holder_walks: HolderWalks::default(),
             faults: Faults::default(),
+            heap: Heap::default(),
             findings: Vec::new(),
             print_tick_times: settings.print_tick_times,
         })
@@ -289,6 +296,38 @@ impl Agent {
     /// One interval: reads everything, writes its records, and returns what the metrics say.
     fn tick(&mut self) -> Result<observer_core::aggregate::Snapshot> {
         let (now, cpu_before_ns) = (clock::now(), clock::cpu_ns());
+        let input = self.read(now)?;
+        let mut written = Ok(());
+        let mut records = 0_u64;
+        let output = &mut self.output;
+        let done = self.pipeline.tick(input, now, &self.tables, |record| {
+            records += 1;
+            if written.is_ok() {
+                written = output.write(record);
+            }
+        });
+        written?;
+        self.output.flush()?;
+        self.probe.release_events();
+        self.output
+            .keep(&self.context.boot_id, self.pipeline.state())?;
+        let ended: Vec<_> = done.remotes_ended.iter().map(decode::remote_key).collect();
+        self.probe.forget_udp(&ended);
+        let forgotten = self.tables.workloads.get_mut().end_tick();
+        self.probe.forget_processes(&forgotten);
+        self.heap.end_tick();
+        #[cfg(kernel_log)]
+        self.probe.print_messages();
+        if self.print_tick_times {
+            let tick_ns = clock::now().monotonic_ns.saturating_sub(now.monotonic_ns);
+            let cpu_ns = clock::cpu_ns().saturating_sub(cpu_before_ns);
+            eprintln!("{{\"tick_ns\":{tick_ns},\"cpu_ns\":{cpu_ns},\"records\":{records}}}");
+        }
+        Ok(done.snapshot)
+    }
+
+    /// The kernel's side of one interval, in the order that [`TickInput`] wants. What could be read in part is a finding.
+    fn read(&mut self, now: Moment) -> Result<Reading> {
         let uplinks = self.check(now);
         let mut undecoded = 0;
         let namespaces = &mut self.namespaces;
@@ -331,42 +370,14 @@ impl Agent {
         // Notes after the flows: who owns one of them was told of before.
         self.faults.note(std::mem::take(&mut self.findings));
         self.learn(flows.iter().chain(&events).chain(&remotes), now);
-        let losses = self.losses()?;
-
-        let input = TickInput {
+        Ok(TickInput {
+            losses: self.losses()?,
             flows,
             remotes: remotes_are_all.then_some(remotes),
             events,
             slots,
             uplinks,
-            losses,
-        };
-        let mut written = Ok(());
-        let mut records = 0_u64;
-        let output = &mut self.output;
-        let done = self.pipeline.tick(input, now, &self.tables, |record| {
-            records += 1;
-            if written.is_ok() {
-                written = output.write(record);
-            }
-        });
-        written?;
-        self.output.flush()?;
-        self.probe.release_events();
-        self.output
-            .keep(&self.context.boot_id, self.pipeline.state())?;
-        let ended: Vec<_> = done.remotes_ended.iter().map(decode::remote_key).collect();
-        self.probe.forget_udp(&ended);
-        let forgotten = self.tables.workloads.get_mut().end_tick();
-        self.probe.forget_processes(&forgotten);
-        #[cfg(kernel_log)]
-        self.probe.print_messages();
-        if self.print_tick_times {
-            let tick_ns = clock::now().monotonic_ns.saturating_sub(now.monotonic_ns);
-            let cpu_ns = clock::cpu_ns().saturating_sub(cpu_before_ns);
-            eprintln!("{{\"tick_ns\":{tick_ns},\"cpu_ns\":{cpu_ns},\"records\":{records}}}");
-        }
-        Ok(done.snapshot)
+        })
     }
 
     /// Looks for what others did to us, and mends it; then reads what the uplinks counted.

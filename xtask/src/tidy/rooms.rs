@@ -38,10 +38,14 @@ const CLOCKS: [&[&str]; 2] = [&["SystemTime", "now"], &["Instant", "now"]];
 const AYA: [(&str, &str); 1] = [("observer/src/probe/", "loads and reads the kernel programs")];
 
 /// Files and rooms that may say `unsafe`, with the reason why safe code cannot do it.
-const UNSAFE: [(&str, &str); 3] = [
+const UNSAFE: [(&str, &str); 4] = [
     (
         "observer/src/probe/",
         "raw bpf system calls and the layout of what the kernel hands over",
+    ),
+    (
+        "observer/src/agent/heap.rs",
+        "the C library is asked to give free memory back",
     ),
     (
         "observer-ebpf/src/",
