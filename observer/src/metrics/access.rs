@@ -21,6 +21,8 @@ const COST_MAX: u32 = 14;
 const KNOWN_MAX: usize = 100;
 /// Passwords computed at the same time: whoever guesses must not take the host's CPUs.
 const COMPUTED_AT_ONCE: usize = 1;
+/// Passwords that wait for their turn or have it; further ones are told to come back.
+pub const QUEUE_MAX: usize = 4;
 /// Salt of what is computed for its time alone.
 const NO_SALT: [u8; 16] = [0; 16];
 
@@ -31,6 +33,16 @@ pub struct Access {
     token: Option<Hash>,
     known: Mutex<HashSet<Hash>>,
     computing: Arc<Semaphore>,
+    queue: Semaphore,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Allowed,
+    Refused,
+    /// Too many passwords are being computed to tell.
+    Busy,
 }
 
 /// A bcrypt hash; computing it takes 2^cost steps.
@@ -58,6 +70,17 @@ impl Default for Access {
             token: None,
             known: Mutex::default(),
             computing: Arc::new(Semaphore::new(COMPUTED_AT_ONCE)),
+            queue: Semaphore::new(QUEUE_MAX),
+        }
+    }
+}
+
+impl Verdict {
+    const fn of(is_right: bool) -> Self {
+        if is_right {
+            Self::Allowed
+        } else {
+            Self::Refused
         }
     }
 }
@@ -102,38 +125,41 @@ impl Access {
     }
 
     /// Whether the value of an `Authorization` header opens the door.
-    pub async fn allows(self: &Arc<Self>, authorization: Option<&str>) -> bool {
+    pub async fn judge(&self, authorization: Option<&str>) -> Verdict {
         if self.is_open() {
-            return true;
+            return Verdict::Allowed;
         }
         let Some((scheme, value)) = authorization.and_then(|value| value.split_once(' ')) else {
-            return false;
+            return Verdict::Refused;
         };
         if scheme.eq_ignore_ascii_case("bearer") {
             let given = hash(&[value.trim().as_bytes()]);
-            return self.token.is_some_and(|token| token.ct_eq(&given).into());
+            return Verdict::of(self.token.is_some_and(|token| token.ct_eq(&given).into()));
         }
         if scheme.eq_ignore_ascii_case("basic") && !self.users.is_empty() {
             let pair = STANDARD.decode(value.trim()).ok();
             let pair = pair.and_then(|pair| String::from_utf8(pair).ok());
             if let Some((name, password)) = pair.as_deref().and_then(|pair| pair.split_once(':')) {
-                return self.knows(name, password).await;
+                return self.judge_password(name, password).await;
             }
         }
-        false
+        Verdict::Refused
     }
 
-    async fn knows(&self, name: &str, password: &str) -> bool {
+    async fn judge_password(&self, name: &str, password: &str) -> Verdict {
         let Some(trial) = self.trial(name) else {
-            return false;
+            return Verdict::Refused;
         };
         let (hashed, besides) = (trial.hashed.clone(), trial.besides);
         let key = hash(&[name.as_bytes(), hashed.text.as_bytes(), password.as_bytes()]);
         if trial.is_user && self.is_known(&key) {
-            return true;
+            return Verdict::Allowed;
         }
+        let Ok(_place) = self.queue.try_acquire() else {
+            return Verdict::Busy;
+        };
         let Ok(permit) = Arc::clone(&self.computing).acquire_owned().await else {
-            return false;
+            return Verdict::Refused;
         };
         let password = password.to_owned();
         // A client that goes away ends no computation, so the permit goes with that.
@@ -151,7 +177,7 @@ impl Access {
         if is_right {
             self.remember(key);
         }
-        is_right
+        Verdict::of(is_right)
     }
 
     /// `None` where there is no user at all. A name that is not there gets the dearest hash.
@@ -206,7 +232,8 @@ mod tests {
         tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime")
-            .block_on(access.allows(authorization))
+            .block_on(access.judge(authorization))
+            == Verdict::Allowed
     }
 
     #[test]
@@ -248,7 +275,7 @@ mod tests {
             .build()
             .expect("a runtime")
             .block_on(async {
-                let asking = access.allows(Some(&header));
+                let asking = access.judge(Some(&header));
                 timeout(Duration::ZERO, asking)
                     .await
                     .expect_err("it is being computed");
