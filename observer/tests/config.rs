@@ -226,3 +226,19 @@ fn a_web_config_that_cannot_be_used_is_found_by_the_check_too() {
         .expect("the executable starts");
     assert!(refused(&run).contains("web config `web.yaml`"));
 }
+
+#[test]
+fn a_web_config_that_guards_nothing_is_found_by_the_check_too() {
+    let folder = Folder::new("unguarded");
+    let web = folder.file("web.yaml", b"");
+    let text = format!("listen: 0.0.0.0:9464\nweb_config: {}\n", web.display());
+    let file = folder.file("observer.yaml", text.as_bytes());
+    let expected = "will not serve on `0.0.0.0:9464` without TLS or authentication";
+    assert!(refused(&check(&file, &[])).contains(expected));
+    assert!(check(&file, &["--listen-plain"]).status.success());
+    assert!(
+        check(&file, &["--listen", "127.0.0.1:9464"])
+            .status
+            .success()
+    );
+}

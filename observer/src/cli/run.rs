@@ -129,7 +129,11 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let sources = Sources::new(flags(arguments)?, file, |name| std::env::var_os(name))?;
     let loaded = sources.load(&metrics::known_labels())?;
     if check {
-        metrics::Web::new(loaded.config.web_config.as_deref())?;
+        let web = metrics::Web::new(loaded.config.web_config.as_deref())?;
+        if let Some(address) = loaded.config.listen {
+            web.current()
+                .check_address(address, loaded.config.listen_plain)?;
+        }
         print(&match output {
             Output::Json => format!(
                 "{}\n",

@@ -46,6 +46,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     });
     let host = nix::unistd::gethostname().unwrap_or_default();
     let mut redactor = Redactor::hiding([&*host.to_string_lossy()]);
+    // A name may be seen to be one in a later part only.
+    for part in &parts {
+        redactor.learn(&part.text);
+    }
     for part in &mut parts {
         part.text = redactor.redact(&part.text);
     }

@@ -1,8 +1,10 @@
 //! Who may read the metrics: a bearer token or a user's password. Nothing is told of why somebody may not, and comparing
-//! takes the same time whatever is wrong.
+//! takes the same time whatever is wrong: a password's takes that of the dearest hash there is.
 
 use std::{
     collections::{BTreeMap, HashSet},
+    hint::black_box,
+    ops::Range,
     str::FromStr as _,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -19,15 +21,44 @@ const COST_MAX: u32 = 14;
 const KNOWN_MAX: usize = 100;
 /// Passwords computed at the same time: whoever guesses must not take the host's CPUs.
 const COMPUTED_AT_ONCE: usize = 1;
+/// Passwords that wait for their turn or have it; further ones are told to come back.
+pub const QUEUE_MAX: usize = 4;
+/// Salt of what is computed for its time alone.
+const NO_SALT: [u8; 16] = [0; 16];
 
 /// Tokens and users of one web config.
 #[derive(Debug)]
 pub struct Access {
-    /// Name and bcrypt hash.
-    users: BTreeMap<String, String>,
+    users: BTreeMap<String, Hashed>,
     token: Option<Hash>,
     known: Mutex<HashSet<Hash>>,
-    computing: Semaphore,
+    computing: Arc<Semaphore>,
+    queue: Semaphore,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Allowed,
+    Refused,
+    /// Too many passwords are being computed to tell.
+    Busy,
+}
+
+/// A bcrypt hash; computing it takes 2^cost steps.
+#[derive(Clone, Debug)]
+struct Hashed {
+    text: String,
+    cost: u32,
+}
+
+/// What a password is computed with.
+#[derive(Debug)]
+struct Trial<'a> {
+    hashed: &'a Hashed,
+    is_user: bool,
+    /// Costs of what is computed besides if the password is wrong, so that all take 2^dearest steps.
+    besides: Range<u32>,
 }
 
 type Hash = [u8; 32];
@@ -38,7 +69,18 @@ impl Default for Access {
             users: BTreeMap::new(),
             token: None,
             known: Mutex::default(),
-            computing: Semaphore::new(COMPUTED_AT_ONCE),
+            computing: Arc::new(Semaphore::new(COMPUTED_AT_ONCE)),
+            queue: Semaphore::new(QUEUE_MAX),
+        }
+    }
+}
+
+impl Verdict {
+    const fn of(is_right: bool) -> Self {
+        if is_right {
+            Self::Allowed
+        } else {
+            Self::Refused
         }
     }
 }
@@ -47,20 +89,22 @@ impl Access {
     /// # Errors
     /// Where a hash is none of bcrypt's, or the token is empty.
     pub fn new(users: BTreeMap<String, String>, token: Option<&str>) -> Result<Self> {
-        for (name, hash) in &users {
-            let parts = bcrypt::HashParts::from_str(hash)
+        let mut hashes = BTreeMap::new();
+        for (name, text) in users {
+            let parts = bcrypt::HashParts::from_str(&text)
                 .ok()
                 .with_context(|| format!("the hash of user `{name}` is none of bcrypt's; make one with `htpasswd -nBC 10 {name}`"))?;
+            let cost = parts.get_cost();
             ensure!(
-                parts.get_cost() <= COST_MAX,
-                "the hash of user `{name}` has cost {}; give {COST_MAX} or less",
-                parts.get_cost()
+                cost <= COST_MAX,
+                "the hash of user `{name}` has cost {cost}; give {COST_MAX} or less"
             );
+            hashes.insert(name, Hashed { text, cost });
         }
         let token = token.map(str::trim);
         ensure!(token != Some(""), "the token is empty");
         Ok(Self {
-            users,
+            users: hashes,
             token: token.map(|token| hash(&[token.as_bytes()])),
             ..Self::default()
         })
@@ -81,47 +125,72 @@ impl Access {
     }
 
     /// Whether the value of an `Authorization` header opens the door.
-    pub async fn allows(self: &Arc<Self>, authorization: Option<&str>) -> bool {
+    pub async fn judge(&self, authorization: Option<&str>) -> Verdict {
         if self.is_open() {
-            return true;
+            return Verdict::Allowed;
         }
         let Some((scheme, value)) = authorization.and_then(|value| value.split_once(' ')) else {
-            return false;
+            return Verdict::Refused;
         };
         if scheme.eq_ignore_ascii_case("bearer") {
             let given = hash(&[value.trim().as_bytes()]);
-            return self.token.is_some_and(|token| token.ct_eq(&given).into());
+            return Verdict::of(self.token.is_some_and(|token| token.ct_eq(&given).into()));
         }
         if scheme.eq_ignore_ascii_case("basic") && !self.users.is_empty() {
             let pair = STANDARD.decode(value.trim()).ok();
             let pair = pair.and_then(|pair| String::from_utf8(pair).ok());
             if let Some((name, password)) = pair.as_deref().and_then(|pair| pair.split_once(':')) {
-                return self.knows(name, password).await;
+                return self.judge_password(name, password).await;
             }
         }
-        false
+        Verdict::Refused
     }
 
-    async fn knows(&self, name: &str, password: &str) -> bool {
-        // A name that is not there costs the same as one that is.
-        let is_user = self.users.contains_key(name);
-        let Some(hashed) = self.users.get(name).or_else(|| self.users.values().next()) else {
-            return false;
+    async fn judge_password(&self, name: &str, password: &str) -> Verdict {
+        let Some(trial) = self.trial(name) else {
+            return Verdict::Refused;
         };
-        let key = hash(&[name.as_bytes(), hashed.as_bytes(), password.as_bytes()]);
-        if is_user && self.is_known(&key) {
-            return true;
+        let (hashed, besides) = (trial.hashed.clone(), trial.besides);
+        let key = hash(&[name.as_bytes(), hashed.text.as_bytes(), password.as_bytes()]);
+        if trial.is_user && self.is_known(&key) {
+            return Verdict::Allowed;
         }
-        let Ok(_permit) = self.computing.acquire().await else {
-            return false;
+        let Ok(_place) = self.queue.try_acquire() else {
+            return Verdict::Busy;
         };
-        let (password, hashed) = (password.to_owned(), hashed.clone());
-        let verified = spawn_blocking(move || bcrypt::verify(password, &hashed)).await;
-        let right = is_user && matches!(verified, Ok(Ok(true)));
-        if right {
+        let Ok(permit) = Arc::clone(&self.computing).acquire_owned().await else {
+            return Verdict::Refused;
+        };
+        let password = password.to_owned();
+        // A client that goes away ends no computation, so the permit goes with that.
+        let computed = spawn_blocking(move || {
+            let _permit = permit;
+            let is_right = matches!(bcrypt::verify(&password, &hashed.text), Ok(true));
+            if !is_right {
+                for cost in besides {
+                    let _ = black_box(bcrypt::hash_with_salt(&password, cost, NO_SALT));
+                }
+            }
+            is_right
+        });
+        let is_right = trial.is_user && computed.await.unwrap_or(false);
+        if is_right {
             self.remember(key);
         }
-        right
+        Verdict::of(is_right)
+    }
+
+    /// `None` where there is no user at all. A name that is not there gets the dearest hash.
+    fn trial(&self, name: &str) -> Option<Trial<'_>> {
+        let dearest = self.users.values().max_by_key(|hashed| hashed.cost)?;
+        let user = self.users.get(name);
+        let hashed = user.unwrap_or(dearest);
+        Some(Trial {
+            hashed,
+            is_user: user.is_some(),
+            // 2^c + 2^c + 2^(c+1) + ... + 2^(d-1) = 2^d
+            besides: hashed.cost..dearest.cost,
+        })
     }
 
     fn is_known(&self, key: &Hash) -> bool {
@@ -149,6 +218,10 @@ fn hash(parts: &[&[u8]]) -> Hash {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     fn users(hash: &str) -> BTreeMap<String, String> {
@@ -159,7 +232,8 @@ mod tests {
         tokio::runtime::Builder::new_current_thread()
             .build()
             .expect("a runtime")
-            .block_on(access.allows(authorization))
+            .block_on(access.judge(authorization))
+            == Verdict::Allowed
     }
 
     #[test]
@@ -189,6 +263,42 @@ mod tests {
         assert_eq!(access.known.lock().expect("no panic").len(), 1);
         let open = Arc::new(Access::default());
         assert!(ask(&open, None) && open.is_open());
+    }
+
+    #[test]
+    fn a_client_that_goes_away_leaves_its_turn_to_nobody() {
+        let hashed = bcrypt::hash("sesame", 10).expect("hashed");
+        let access = Arc::new(Access::new(users(&hashed), None).expect("valid"));
+        let header = format!("Basic {}", STANDARD.encode("ada:wrong"));
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime")
+            .block_on(async {
+                let asking = access.judge(Some(&header));
+                timeout(Duration::ZERO, asking)
+                    .await
+                    .expect_err("it is being computed");
+                assert_eq!(access.computing.available_permits(), 0);
+                // The turn comes back with the computation's end.
+                let _ended = access.computing.acquire().await.expect("open");
+            });
+    }
+
+    #[test]
+    fn a_wrong_password_takes_the_same_work_for_all_names() {
+        let hashes = [("ada", 6), ("bob", 4), ("eve", 7)].map(|(name, cost)| {
+            let hashed = bcrypt::hash_with_salt(name, cost, NO_SALT).expect("hashed");
+            (name.to_owned(), hashed.to_string())
+        });
+        let access = Access::new(hashes.into(), None).expect("valid");
+        for name in ["ada", "bob", "eve", "nobody"] {
+            let trial = access.trial(name).expect("there are users");
+            let besides: u32 = trial.besides.map(|cost| 1 << cost).sum();
+            assert_eq!((1 << trial.hashed.cost) + besides, 1 << 7, "{name}");
+            assert_eq!(trial.is_user, name != "nobody");
+        }
+        assert!(Access::default().trial("ada").is_none());
     }
 
     #[test]

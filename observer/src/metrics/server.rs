@@ -1,14 +1,19 @@
 //! The agent's HTTP answers: `/metrics` for Prometheus, `/coverage` for `observer report coverage`, `/healthz` and `/readyz`
 //! for whoever watches it. Serves what was published and asks nobody; a slow or silent client costs one of a bounded
-//! number of connections for a bounded time. `/healthz` and `/readyz` are open to everybody: they tell no figure.
+//! number of connections for a bounded time, and of one peer there are only some. `/healthz` and `/readyz` are open to everybody: they tell no figure.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Body,
-    header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE},
+    header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     server::conn::http1,
     service::service_fn,
 };
@@ -17,23 +22,31 @@ use prometheus::TEXT_FORMAT;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{Instant, sleep, timeout},
 };
 
 use super::{
     Shared,
+    access::Verdict,
     web::{Web, WebConfig},
 };
 
 /// Connections served at once; further ones wait in the kernel's queue until one ends.
 const CONNECTIONS_MAX: usize = 32;
+/// Of one peer, so that it does not take them all. A further one ends its oldest: of a peer that is silent on some (or of
+/// whoever shares its address) the next request is answered all the same.
+const PEER_CONNECTIONS_MAX: usize = 8;
+/// An IPv6 peer is its network: it has as many addresses there as it likes.
+const PEER_MASK: u128 = !0 << 64;
 /// For a TLS handshake, and for a request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// For a whole connection, which is one request and its answer.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after a connection could not be accepted (no file descriptor left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// After which a client may try again that found the queue of passwords full.
+const BUSY_PAUSE_SECONDS: &str = "1";
 const PATHS: [&str; 4] = ["/metrics", "/coverage", "/healthz", "/readyz"];
 const JSON: &str = "application/json";
 const PLAIN: &str = "text/plain; charset=utf-8";
@@ -56,17 +69,45 @@ pub async fn serve(listener: TcpListener, shared: Shared, web: Web) {
         Err(error) => eprintln!("observer: cannot tell the address it serves on: {error}"),
     }
     let mut connections = JoinSet::new();
+    let mut peers = Peers::default();
     loop {
         while connections.try_join_next().is_some() {}
         if connections.len() >= CONNECTIONS_MAX {
             connections.join_next().await;
         }
         match listener.accept().await {
-            Ok((stream, _)) => {
-                connections.spawn(converse(stream, shared.clone(), web.current()));
+            Ok((stream, address)) => {
+                let conversation = converse(stream, shared.clone(), web.current());
+                peers.take_in(address.ip(), connections.spawn(conversation));
             }
             Err(_) => sleep(ACCEPT_PAUSE).await,
         }
+    }
+}
+
+/// Whose the connections are, the oldest first.
+#[derive(Default)]
+struct Peers(Vec<(IpAddr, AbortHandle)>);
+
+impl Peers {
+    fn take_in(&mut self, address: IpAddr, connection: AbortHandle) {
+        let peer = peer(address);
+        self.0.retain(|(_, connection)| !connection.is_finished());
+        let of_peer = |(other, _): &&(IpAddr, AbortHandle)| *other == peer;
+        if self.0.iter().filter(of_peer).count() >= PEER_CONNECTIONS_MAX
+            && let Some((_, oldest)) = self.0.iter().find(of_peer)
+        {
+            oldest.abort();
+        }
+        self.0.push((peer, connection));
+    }
+}
+
+/// What addresses of one client have in common.
+fn peer(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & PEER_MASK).into(),
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -136,13 +177,24 @@ async fn answer(
     }
     let header = request.headers().get(AUTHORIZATION);
     let header = header.and_then(|value| value.to_str().ok());
-    if !web.access.allows(header).await {
-        let mut response = plain(StatusCode::UNAUTHORIZED, "a token or password is needed");
-        let challenge = HeaderValue::from_static(web.access.challenge());
-        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-        return response;
+    match web.access.judge(header).await {
+        Verdict::Allowed => figures(path, shared),
+        Verdict::Refused => {
+            let mut response = plain(StatusCode::UNAUTHORIZED, "a token or password is needed");
+            let challenge = HeaderValue::from_static(web.access.challenge());
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            response
+        }
+        Verdict::Busy => {
+            let mut response = plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many passwords are being checked; try again",
+            );
+            let pause = HeaderValue::from_static(BUSY_PAUSE_SECONDS);
+            response.headers_mut().insert(RETRY_AFTER, pause);
+            response
+        }
     }
-    figures(path, shared)
 }
 
 fn health(reasons: &[String]) -> Response<String> {

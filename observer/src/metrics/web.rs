@@ -172,14 +172,19 @@ impl Web {
     /// Reads the files again, and takes nothing yet.
     ///
     /// # Errors
-    /// As of [`WebConfig::load`], and where TLS or authentication would be switched off.
+    /// As of [`WebConfig::load`], and where TLS, client certificates or authentication would be switched off.
     pub fn read(&self, path: Option<&Path>) -> Result<WebConfig> {
         let new = path.map(WebConfig::load).transpose()?.unwrap_or_default();
         let old = self.current();
+        let needs_certificate = |config: &WebConfig| {
+            let tls = config.tls.as_ref();
+            tls.is_some_and(|tls| tls.needs_client_certificate)
+        };
         ensure!(
             new.tls.is_some() == old.tls.is_some()
+                && (needs_certificate(&new) || !needs_certificate(&old))
                 && (!new.access.is_open() || old.access.is_open()),
-            "web config `{}`: what switches TLS, or authentication off, takes a restart",
+            "web config `{}`: what switches TLS, or client certificates or authentication off, takes a restart",
             path.unwrap_or(Path::new("")).display()
         );
         Ok(new)

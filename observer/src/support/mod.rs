@@ -2,6 +2,7 @@
 //! archive. Asks the kernel and a running agent; changes nothing.
 
 mod redact;
+mod values;
 
 use std::{fs, net::SocketAddr, path::Path};
 
@@ -35,8 +36,9 @@ const README: &str = "\
 What `observer support-bundle` found out about this host.
 
 Taken out, each replaced by the same made-up word everywhere in this archive: the host's name, addresses other than
-loopback, ids of 32 and more hexadecimal digits, and the values of host, cluster, device, namespace, workload, pod,
-container, unit, account and instance. Not in it at all: flow records, certificates, tokens, environments, command lines.
+loopback, ids of 32 and more hexadecimal digits, names of network namespaces, and the values of host, cluster, device, uplinks,
+netns, file, namespace, workload, pod, container, unit, account and instance. Such a name is replaced within paths and
+longer names too. Not in it at all: flow records, certificates, tokens, environments, command lines.
 Look through it before you send it: it is plain text.
 
 version.json   build, kernel, distribution

@@ -3,6 +3,8 @@
 use observer_core::aggregate::BalanceReport;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use tokio::net::TcpSocket;
+
 use super::*;
 use crate::metrics::{BuildInfo, FaultState, Readiness, collector::tests};
 
@@ -140,13 +142,52 @@ fn bodies_are_what_was_published() {
     });
 }
 
+/// Clients that say nothing, of as many peers as it takes for all connections.
+async fn silent(address: SocketAddr) -> Vec<TcpStream> {
+    let mut silent = Vec::new();
+    for nth in 0..CONNECTIONS_MAX {
+        let peer = u8::try_from(nth / PEER_CONNECTIONS_MAX).expect("few peers");
+        silent.push(connect_from([127, 0, 1, peer], address).await);
+    }
+    silent
+}
+
+async fn connect_from(peer: [u8; 4], address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from((peer, 0))).expect("bound");
+    socket.connect(address).await.expect("connected")
+}
+
+#[test]
+fn one_silent_peer_keeps_no_probe_waiting() {
+    with_server(|address, _| async move {
+        let mut silent = Vec::new();
+        for _ in 0..2 * CONNECTIONS_MAX {
+            silent.push(connect_from([127, 0, 1, 1], address).await);
+        }
+        let started = Instant::now();
+        for peer in [1, 2] {
+            let stream = connect_from([127, 0, 1, peer], address).await;
+            let (head, _) = converse_over(stream, "GET /healthz HTTP/1.1", "").await;
+            assert!(head.starts_with("http/1.1 200 "), "{peer}: {head}");
+        }
+        assert!(started.elapsed() < HEADER_TIMEOUT / 2, "{started:?}");
+    });
+}
+
+#[test]
+fn a_network_of_version_6_is_one_peer() {
+    let peer = |text: &str| peer(text.parse().expect("an address"));
+    assert_eq!(peer("2001:db8::1"), peer("2001:db8::2:0:0:3"));
+    assert_ne!(peer("2001:db8::1"), peer("2001:db8:0:1::1"));
+    assert_eq!(peer("::ffff:192.0.2.1"), peer("192.0.2.1"));
+    assert_ne!(peer("192.0.2.1"), peer("192.0.2.2"));
+}
+
 #[test]
 fn silent_clients_do_not_shut_others_out() {
     with_server(|address, _| async move {
-        let mut silent = Vec::new();
-        for _ in 0..CONNECTIONS_MAX {
-            silent.push(TcpStream::connect(address).await.expect("connected"));
-        }
+        let _silent = silent(address).await;
         let started = Instant::now();
         let (head, _) = ask(address, "GET /metrics").await;
         assert!(head.starts_with("http/1.1 200 "), "{head}");

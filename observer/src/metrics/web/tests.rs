@@ -176,3 +176,25 @@ fn a_reload_takes_new_files_and_keeps_the_old_where_they_are_bad() {
     web.read(None)
         .expect_err("without a file there is no guard");
 }
+
+#[test]
+fn a_reload_does_not_stop_asking_for_client_certificates() {
+    let files = Files::new();
+    files.certificates();
+    let asking =
+        |kind: &str| format!("{TLS}  client_auth_type: {kind}\n  client_ca_file: ca.pem\n");
+    let required = asking("RequireAndVerifyClientCert");
+    let path = files.write("web.yml", &required);
+    let web = Web::new(Some(&path)).expect("usable");
+    for weaker in [TLS, &asking("VerifyClientCertIfGiven")] {
+        files.write("web.yml", weaker);
+        let error = format!("{:#}", web.read(Some(&path)).expect_err(weaker));
+        assert!(error.contains("client certificates"), "{error}");
+    }
+    files.write("web.yml", &required);
+    web.read(Some(&path)).expect("as before");
+    files.write("web.yml", TLS);
+    let web = Web::new(Some(&path)).expect("usable");
+    files.write("web.yml", &required);
+    web.read(Some(&path)).expect("more than before");
+}

@@ -13,7 +13,10 @@ use tokio_rustls::{
 };
 
 use super::*;
-use crate::metrics::web::tests::{Files, TLS};
+use crate::metrics::{
+    access::QUEUE_MAX,
+    web::tests::{Files, TLS},
+};
 
 fn web(files: &Files, text: &str) -> Web {
     Web::new(Some(&files.write("web.yml", text))).expect("usable")
@@ -68,6 +71,29 @@ fn tokens_and_passwords_are_asked_for_and_probes_need_none() {
         ours.take(ours.read(Some(&path)).expect("usable"));
         let stream = TcpStream::connect(address).await.expect("connected");
         assert_eq!(status(stream, "/metrics", &right).await, "401");
+    });
+}
+
+#[test]
+fn who_finds_the_queue_of_passwords_full_is_told_at_once() {
+    let files = Files::new();
+    let hash = bcrypt::hash("sesame", 10).expect("hashed");
+    let text = format!("basic_auth_users:\n  ada: {hash}\n");
+    with_guarded_server(web(&files, &text), |address, _| async move {
+        let header = format!("Authorization: Basic {}\r\n", STANDARD.encode("ada:wrong"));
+        let mut asking = JoinSet::new();
+        for _ in 0..=QUEUE_MAX {
+            let header = header.clone();
+            asking.spawn(async move {
+                let stream = TcpStream::connect(address).await.expect("connected");
+                status(stream, "/metrics", &header).await
+            });
+        }
+        let first = asking.join_next().await.expect("some").expect("answered");
+        assert_eq!(first, "503");
+        while let Some(status) = asking.join_next().await {
+            assert_eq!(status.expect("answered"), "401");
+        }
     });
 }
 
@@ -151,10 +177,7 @@ fn clients_that_do_not_shake_hands_do_not_shut_others_out() {
     files.certificates();
     with_guarded_server(web(&files, TLS), |address, shared| async move {
         shared.publish(tests::snapshot(), tests::run_times(), FaultState::default());
-        let mut silent = Vec::new();
-        for _ in 0..CONNECTIONS_MAX {
-            silent.push(TcpStream::connect(address).await.expect("connected"));
-        }
+        let _silent = silent(address).await;
         let started = Instant::now();
         let stream = TcpStream::connect(address).await.expect("connected");
         let host = "localhost".try_into().expect("a name");
