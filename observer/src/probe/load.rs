@@ -12,7 +12,10 @@ use aya::{
     maps::MapInfo,
     programs::{Iter, Program, ProgramError},
 };
-use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use nix::{
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+    unistd::{SysconfVar, sysconf},
+};
 use observer_ebpf::abi::{
     self,
     field::{FIELDS, Field},
@@ -84,6 +87,7 @@ pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
     let mut ebpf = load_object(pins, limits, &constants)?;
     if let Some(directory) = pins {
         check_shapes(directory)?;
+        check_sizes(directory, limits)?;
     }
     let btf = Btf::from_sys_fs().ok();
     let mut refused = Vec::new();
@@ -300,9 +304,72 @@ fn check_shapes(directory: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Bytes of a ring for which `configured` are asked: the kernel takes whole pages alone.
+fn ring_bytes(configured: u32) -> Result<u32> {
+    let page = sysconf(SysconfVar::PAGE_SIZE)
+        .context("ask for the size of a page")?
+        .and_then(|bytes| u32::try_from(bytes).ok())
+        .unwrap_or(4_096);
+    Ok(configured.max(page))
+}
+
+/// A pinned map keeps the size that it was made with, so another one in the configuration would not be in force.
+fn check_sizes(directory: &Path, limits: &Limits) -> Result<()> {
+    for (name, key, configured) in [
+        ("UDP_FLOWS", "limits.udp_flows", limits.udp_flows),
+        (
+            "EVENTS",
+            "limits.events_bytes",
+            ring_bytes(limits.events_bytes)?,
+        ),
+    ] {
+        let path = directory.join(name);
+        let info = MapInfo::from_pin(&path)
+            .with_context(|| format!("look at pinned map `{}`", path.display()))?;
+        check_size(&path, info.max_entries(), key, configured)?;
+    }
+    Ok(())
+}
+
+fn check_size(path: &Path, pinned: u32, key: &str, configured: u32) -> Result<()> {
+    if pinned != configured {
+        bail!(
+            "pinned map `{}` was made with `{key}` {pinned}, it is {configured} now; set it back, or start over with \
+             `observer detach`",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pinned_map_of_another_size_is_refused() {
+        let path = Path::new("/pins/EVENTS");
+        assert!(check_size(path, 4_096, "limits.events_bytes", 4_096).is_ok());
+        let error = check_size(path, 4_096, "limits.events_bytes", 8_192)
+            .expect_err("another size")
+            .to_string();
+        for part in [
+            "/pins/EVENTS",
+            "limits.events_bytes",
+            "4096",
+            "8192",
+            "observer detach",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn rings_have_whole_pages() {
+        let page = ring_bytes(1).expect("a page");
+        assert!(page.is_power_of_two() && page >= 4_096);
+        assert_eq!(ring_bytes(page * 2).expect("two pages"), page * 2);
+    }
 
     #[test]
     fn spare_uplinks_are_told_by_name() {

@@ -167,7 +167,7 @@ impl Probe {
         let flows = if refused.iter().any(|(name, _)| name == "read_flows") {
             None
         } else {
-            Some(FlowReader::open(&mut ebpf, settings.limits.reads_bytes)?)
+            Some(FlowReader::open(&mut ebpf)?)
         };
         // A socket's namespace is noted when it is made, so that hook comes before the first device is opened.
         let hooks = attach::attach_hooks(&mut ebpf, &root.path, pins.as_deref())?;
@@ -188,11 +188,8 @@ impl Probe {
             slot_totals: PerCpuArray::try_from(take(&mut ebpf, "SLOT_TOTALS")?)?,
             uplink_totals: PerCpuArray::try_from(take(&mut ebpf, "UPLINK_TOTALS")?)?,
             lost: PerCpuArray::try_from(take(&mut ebpf, "LOST")?)?,
-            events: Ring::open(
-                ring_descriptor(&take(&mut ebpf, "EVENTS")?)?,
-                settings.limits.events_bytes,
-            )
-            .context("map the ring of ended flows")?,
+            events: open_ring(&take(&mut ebpf, "EVENTS")?)
+                .context("map the ring of ended flows")?,
             notes,
             control,
             programs,
@@ -317,12 +314,17 @@ fn noted_cookie(origins: &SkStorage<MapData, [u8; 8]>, spec: &UplinkSpec) -> Res
     })
 }
 
-fn ring_descriptor(map: &Map) -> Result<std::os::fd::BorrowedFd<'_>> {
+/// Maps the ring in the size that the kernel gives it.
+fn open_ring(map: &Map) -> Result<Ring> {
     use std::os::fd::AsFd as _;
-    match map {
-        Map::RingBuf(data) => Ok(data.fd().as_fd()),
-        _ => bail!("a map that should be a ring is none"),
-    }
+    let Map::RingBuf(data) = map else {
+        bail!("a map that should be a ring is none");
+    };
+    let bytes = data
+        .info()
+        .context("ask for the ring's size")?
+        .max_entries();
+    Ok(Ring::open(data.fd().as_fd(), bytes)?)
 }
 
 /// How long and how often one program ran; all zero unless the operator switched `kernel.bpf_stats_enabled` on.
