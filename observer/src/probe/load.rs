@@ -190,6 +190,7 @@ impl Constants {
 }
 
 fn load_object(pins: Option<&Path>, limits: &Limits, constants: &Constants) -> Result<Ebpf> {
+    let wakeup_bytes = ring_bytes(limits.events_bytes)? / 4;
     let mut loader = EbpfLoader::new();
     loader
         .override_global("NETNS_BY_PACKET", &constants.netns_by_packet, true)
@@ -200,6 +201,7 @@ fn load_object(pins: Option<&Path>, limits: &Limits, constants: &Constants) -> R
         .override_global("SRTT_US_OFFSET", &constants.srtt_us, true)
         .override_global("RTT_MIN_US_OFFSET", &constants.rtt_min_us, true)
         .override_global("FIELD_OFFSETS", constants.fields.as_slice(), true)
+        .override_global("EVENTS_WAKEUP_BYTES", &wakeup_bytes, true)
         .map_max_entries("UDP_FLOWS", limits.udp_flows)
         .map_max_entries("EVENTS", limits.events_bytes)
         .map_max_entries("READS", limits.reads_bytes);
