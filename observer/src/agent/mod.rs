@@ -198,7 +198,8 @@ impl Agent {
             tag: set.number(),
         });
         let started = clock::now();
-        let probe = Probe::start(&settings.probe(generation(started))?, prefixes)?;
+        let told = settings.probe(generation(started))?;
+        let probe = Probe::start(&told, addresses.sha256(), prefixes)?;
         let workloads = Workloads::new(probe.root.path.clone());
         let tables = Tables::new(addresses, &probe.uplinks, workloads);
         let namespaces = Namespaces::of(&probe.uplinks);

@@ -27,7 +27,8 @@ use super::{Limits, btf::member_offsets, sys};
 /// The kernel half, built from the source in this repository.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
 
-/// What decides whether two builds may share maps: the structs that cross, and the maps' declarations.
+/// What decides, beside the address table, whether two builds may share maps: the structs that cross, and the maps'
+/// declarations.
 const SHAPE: [&str; 2] = [
     include_str!("../../../observer-ebpf/src/abi.rs"),
     include_str!("../../../observer-ebpf/src/kernel/maps.rs"),
@@ -65,11 +66,12 @@ pub struct Loaded {
     pub reused: bool,
 }
 
-/// Directory for the pins of this build's shape.
-pub fn pin_directory(base: &Path) -> PathBuf {
+/// Directory for the pins of this build's shape under the address table with the hash `table`: tag sets are numbers of
+/// one table, and flows, slots and prefixes carry them.
+pub fn pin_directory(base: &Path, table: &str) -> PathBuf {
     let mut hash = Sha256::new();
-    for source in SHAPE {
-        hash.update(source);
+    for part in SHAPE.into_iter().chain([table]) {
+        hash.update(part);
     }
     let hash = hash.finalize();
     base.join(hash[..6].iter().fold(String::from("abi-"), |name, byte| {
@@ -386,12 +388,15 @@ mod tests {
     }
 
     #[test]
-    fn the_pin_directory_names_the_shape() {
-        let directory = pin_directory(Path::new("/sys/fs/bpf/observer"));
+    fn the_pin_directory_names_shape_and_address_table() {
+        let base = Path::new("/sys/fs/bpf/observer");
+        let directory = pin_directory(base, "a");
         assert!(
             directory
                 .to_string_lossy()
                 .starts_with("/sys/fs/bpf/observer/abi-")
         );
+        assert_eq!(directory, pin_directory(base, "a"));
+        assert_ne!(directory, pin_directory(base, "b"), "another table");
     }
 }

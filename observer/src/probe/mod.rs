@@ -132,11 +132,16 @@ const COUNTERS: usize = size_of::<abi::Counters>();
 const UPLINK_TOTALS: usize = size_of::<abi::UplinkTotals>();
 
 impl Probe {
-    /// Loads and attaches everything. `prefixes` is the address table; a reused one is brought up to it.
+    /// Loads and attaches everything. `prefixes` is the address table and `table` its hash: pinned maps are those of one
+    /// table.
     ///
     /// # Errors
     /// Where the counting programs cannot be loaded or attached, or an uplink is not there.
-    pub fn start(settings: &Settings, prefixes: impl Iterator<Item = Prefix>) -> Result<Self> {
+    pub fn start(
+        settings: &Settings,
+        table: &str,
+        prefixes: impl Iterator<Item = Prefix>,
+    ) -> Result<Self> {
         if settings.uplinks.len() > abi::UPLINKS_MAX as usize {
             bail!(
                 "{} uplinks are named, at most {} can be balanced",
@@ -148,7 +153,8 @@ impl Probe {
             Some(path) => cgroup::inspect(path)?,
             None => cgroup::find()?,
         };
-        let pins = settings.pins.as_deref().map(load::pin_directory);
+        let pins = settings.pins.as_deref();
+        let pins = pins.map(|base| load::pin_directory(base, table));
         let load::Loaded {
             mut ebpf,
             refused,
@@ -207,7 +213,7 @@ impl Probe {
     }
 }
 
-/// Tells the kernel the address table; a reused one is brought up to it.
+/// Tells the kernel the address table. A reused one has it already, unless its filling was broken off.
 fn fill_prefixes(ebpf: &mut Ebpf, prefixes: impl Iterator<Item = Prefix>) -> Result<()> {
     let mut table = LpmTrie::try_from(take(ebpf, "PREFIXES")?)?;
     for prefix in prefixes {
