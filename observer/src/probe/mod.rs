@@ -22,6 +22,7 @@ mod netns;
 mod notes;
 mod read;
 mod ring;
+mod rows;
 mod sys;
 mod uplink;
 
@@ -97,6 +98,8 @@ pub struct Uplink {
     pub device: Device,
     /// Row of the kernel's tables; the kernel reports it as `index + 1`.
     pub index: u32,
+    /// The row is not the device's from before: what its account was is another device's.
+    pub is_new: bool,
     attachment: uplink::UplinkAttachment,
     silent: [health::Silence; 2],
 }
@@ -241,21 +244,23 @@ fn attach_uplinks(
     pins: Option<&Path>,
 ) -> Result<Vec<Uplink>> {
     let origins = SkStorage::try_from(take(ebpf, "ORIGINS")?)?;
-    let mut rows = UplinkRows {
-        keys: HashMap::try_from(take(ebpf, "UPLINKS")?)?,
-        configs: Array::try_from(take(ebpf, "UPLINK_CONFIGS")?)?,
-    };
-    let mut uplinks = Vec::new();
+    let mut devices = Vec::new();
     for spec in specs {
         let mut device = Device::open(spec)?;
         if device.netns_cookie == 0 {
             device.netns_cookie = noted_cookie(&origins, spec).unwrap_or(0);
         }
-        let index = rows.enter(&device)?;
+        devices.push(device);
+    }
+    let mut rows = rows::UplinkRows::open(ebpf, &devices, pins)?;
+    let mut uplinks = Vec::new();
+    for device in devices {
+        let rows::Row { index, is_new } = rows.enter(&device)?;
         let attachment = uplink::attach(ebpf, index as usize, &device, root, pins)?;
         uplinks.push(Uplink {
             device,
             index,
+            is_new,
             attachment,
             silent: Default::default(),
         });
@@ -266,46 +271,6 @@ fn attach_uplinks(
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
     ebpf.take_map(name)
         .with_context(|| format!("no map `{name}` in the object"))
-}
-
-/// The rows of the kernel's uplink tables; a pinned table keeps each device at its row.
-struct UplinkRows {
-    keys: HashMap<MapData, [u8; size_of::<abi::UplinkKey>()], u32>,
-    configs: Array<MapData, [u8; size_of::<abi::UplinkConfig>()]>,
-}
-
-impl UplinkRows {
-    /// Row of the device, new or as before.
-    fn enter(&mut self, device: &Device) -> Result<u32> {
-        let mut key = [0; size_of::<abi::UplinkKey>()];
-        key[..8].copy_from_slice(&device.netns_cookie.to_ne_bytes());
-        key[8..12].copy_from_slice(&device.ifindex.to_ne_bytes());
-        let row = match self.keys.get(&key, 0) {
-            Ok(row) => row,
-            Err(_) => self.free_row()?,
-        };
-        let mut config = [0; size_of::<abi::UplinkConfig>()];
-        config[..4].copy_from_slice(&device.link_header.to_ne_bytes());
-        config[4..8].copy_from_slice(&u32::from(device.cuts_udp).to_ne_bytes());
-        self.configs
-            .set(row - 1, config, 0)
-            .context("write the uplink's row")?;
-        self.keys.insert(key, row, 0).context("enter the uplink")?;
-        Ok(row - 1)
-    }
-
-    fn free_row(&self) -> Result<u32> {
-        let used: Vec<u32> = self
-            .keys
-            .iter()
-            .filter_map(|entry| Some(entry.ok()?.1))
-            .collect();
-        (1..=abi::UPLINKS_MAX)
-            .find(|row| !used.contains(row))
-            .context(
-                "all rows of the pinned uplink table are taken; start over with `observer detach`",
-            )
-    }
 }
 
 /// The cookie that the hook noted for a socket made in the uplink's namespace, on kernels that tell it no other way.
