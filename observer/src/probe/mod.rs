@@ -218,7 +218,7 @@ impl Probe {
 
 /// Tells the kernel the address table. A reused one has it already, unless its filling was broken off.
 fn fill_prefixes(ebpf: &mut Ebpf, prefixes: impl Iterator<Item = Prefix>) -> Result<()> {
-    let mut table = LpmTrie::try_from(take(ebpf, "PREFIXES")?)?;
+    let mut table = LpmTrie::try_from(lend(ebpf, "PREFIXES")?)?;
     for prefix in prefixes {
         let key = Key::new(u32::from(prefix.length), prefix.address);
         table
@@ -230,7 +230,7 @@ fn fill_prefixes(ebpf: &mut Ebpf, prefixes: impl Iterator<Item = Prefix>) -> Res
 
 /// Slot 0 takes what finds no other.
 fn fill_free_slots(ebpf: &mut Ebpf) -> Result<()> {
-    let mut free = Queue::try_from(take(ebpf, "SLOTS_FREE")?)?;
+    let mut free = Queue::try_from(lend(ebpf, "SLOTS_FREE")?)?;
     for slot in 1..abi::SLOTS_MAX {
         free.push(slot, 0).context("fill the list of free slots")?;
     }
@@ -268,6 +268,14 @@ fn attach_uplinks(
     Ok(uplinks)
 }
 
+/// The map for a moment. Programs that are not loaded yet name maps by descriptor, so those stay open until the last
+/// uplink is attached.
+fn lend<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Map> {
+    ebpf.map_mut(name)
+        .with_context(|| format!("no map `{name}` in the object"))
+}
+
+/// The map, to be kept.
 fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
     ebpf.take_map(name)
         .with_context(|| format!("no map `{name}` in the object"))

@@ -14,7 +14,7 @@ use aya::{
 };
 use observer_ebpf::abi::{control, note::Life};
 
-use super::{Probe, open_ring, ring::Ring, sys, take};
+use super::{Probe, lend, open_ring, ring::Ring, sys, take};
 
 /// The ring of notes, and what fills it besides the hooks.
 pub struct Notes {
@@ -29,7 +29,7 @@ pub struct Notes {
 impl Notes {
     /// Attaches what was loaded of it.
     pub fn open(ebpf: &mut Ebpf, refused: &[(String, String)]) -> Result<Self> {
-        let ring = open_ring(&take(ebpf, "NOTES")?).context("map the ring of notes")?;
+        let ring = open_ring(lend(ebpf, "NOTES")?).context("map the ring of notes")?;
         let loaded = |name: &str| !refused.iter().any(|(refused, _)| refused == name);
         let holders = if loaded("find_holders") {
             let program: &mut Iter = ebpf
