@@ -412,6 +412,19 @@ fn detach(pins: &str, uplink: &str) -> Result<()> {
 }
 
 #[test]
+fn a_further_uplink_has_programs_of_its_own() {
+    guarded("a_further_uplink_has_programs_of_its_own", || {
+        let bed = bed(&Wire::default())?;
+        let loopback = uplink(&bed.net.near, "lo");
+        let agent = Agent::start(&[loopback, bed.uplink.clone()], &[])?;
+        let meter = bed.meter()?;
+        bed.run(&UdpTalk::two_threads(100, 32).plan())?;
+        closes(&bed.accounts(&agent, meter)?)?;
+        agent.stop().map(drop)
+    })
+}
+
+#[test]
 fn three_million_sends_of_two_threads() {
     guarded("three_million_sends_of_two_threads", || {
         let bed = bed(&Wire::default())?;
