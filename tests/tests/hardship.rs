@@ -421,7 +421,7 @@ fn a_further_uplink_has_programs_of_its_own() {
         bed.run(&UdpTalk::two_threads(100, 32).plan())?;
         closes(&bed.accounts(&agent, meter)?)?;
         agent.stop().map(drop)
-    })
+    });
 }
 
 #[test]
