@@ -9,6 +9,7 @@ use common::{PORT, balances, guarded, no_gap_and_no_double, sum};
 use nix::{
     mount::{MsFlags, mount, umount},
     sched::{CloneFlags, unshare},
+    sys::signal::Signal,
 };
 use observer_tests::{
     Host, Meter, Testbed, Wire,
@@ -286,7 +287,11 @@ fn full_rings() {
         let bed = bed(&Wire::default())?;
         let agent = bed.agent(&["--events-bytes", "4096", "--reads-bytes", "4096"])?;
         let meter = bed.meter()?;
-        bed.run(&TcpTalk::short(1_000, Side::Client).plan())?;
+        // An agent that is woken in time loses nothing even of a ring of one page.
+        agent.signal(Signal::SIGSTOP)?;
+        let ran = bed.run(&TcpTalk::short(1_000, Side::Client).plan());
+        agent.signal(Signal::SIGCONT)?;
+        ran?;
         let accounts = bed.accounts(&agent, meter)?;
         closes(&accounts)?;
         ensure!(
@@ -409,6 +414,19 @@ fn detach(pins: &str, uplink: &str) -> Result<()> {
     ensure!(status.success(), "`observer detach` ended with {status}");
     ensure!(!Path::new(pins).exists(), "`{pins}` is still there");
     Ok(())
+}
+
+#[test]
+fn a_further_uplink_has_programs_of_its_own() {
+    guarded("a_further_uplink_has_programs_of_its_own", || {
+        let bed = bed(&Wire::default())?;
+        let loopback = uplink(&bed.net.near, "lo");
+        let agent = Agent::start(&[loopback, bed.uplink.clone()], &[])?;
+        let meter = bed.meter()?;
+        bed.run(&UdpTalk::two_threads(100, 32).plan())?;
+        closes(&bed.accounts(&agent, meter)?)?;
+        agent.stop().map(drop)
+    });
 }
 
 #[test]

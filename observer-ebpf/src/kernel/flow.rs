@@ -3,12 +3,12 @@
 use core::ptr;
 
 use observer_ebpf::{
-    abi::{EVENTS_BYTES, Flow, Home, Lost, flag, initiator},
+    abi::{Flow, Home, Lost, flag, initiator},
     packet::{Headers, protocol},
 };
 
 use super::{
-    maps::{EVENTS, lose, netns_by_packet, origin, tag, want_owner},
+    maps::{EVENTS, events_wakeup_bytes, lose, netns_by_packet, origin, tag, want_owner},
     peek,
     platform::{
         __sk_buff, bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_ktime_get_ns,
@@ -116,7 +116,7 @@ pub fn report_end(flow: *mut Flow) -> u64 {
     // SAFETY: ring and flow are live map objects of the size given.
     unsafe {
         let pending = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
-        let wakeup = if pending > u64::from(EVENTS_BYTES / 4) {
+        let wakeup = if pending > u64::from(events_wakeup_bytes()) {
             BPF_RB_FORCE_WAKEUP
         } else {
             BPF_RB_NO_WAKEUP

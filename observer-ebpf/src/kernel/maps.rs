@@ -109,6 +109,10 @@ pub static SRTT_US_OFFSET: u32 = 0;
 #[unsafe(no_mangle)]
 pub static RTT_MIN_US_OFFSET: u32 = 0;
 
+/// Bytes in [`EVENTS`] above which the agent is woken: a quarter of the ring, whose size the operator may change.
+#[unsafe(no_mangle)]
+pub static EVENTS_WAKEUP_BYTES: u32 = EVENTS_BYTES / 4;
+
 /// Offset + 1 of each [`Field`](observer_ebpf::abi::field::Field), from BTF; 0 = not known.
 #[unsafe(no_mangle)]
 pub static FIELD_OFFSETS: [u32; FIELDS_COUNT] = [0; FIELDS_COUNT];
@@ -130,6 +134,7 @@ loader_constant!(net_cookie_offset, NET_COOKIE_OFFSET, u32);
 loader_constant!(bytes_received_offset, BYTES_RECEIVED_OFFSET, u32);
 loader_constant!(srtt_us_offset, SRTT_US_OFFSET, u32);
 loader_constant!(rtt_min_us_offset, RTT_MIN_US_OFFSET, u32);
+loader_constant!(events_wakeup_bytes, EVENTS_WAKEUP_BYTES, u32);
 
 /// Atomic add without a result, which 5.10 takes.
 #[inline(always)]

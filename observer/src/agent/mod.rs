@@ -198,7 +198,7 @@ impl Agent {
         let flows = settings.loaded.config.flows.as_ref();
         let addresses = AddressTable::embedded().context("read the embedded address table")?;
         let context = Arc::new(record_context(&settings.loaded, &addresses)?);
-        let earlier = output::earlier(flows, &context.boot_id)?;
+        let mut earlier = output::earlier(flows, &context.boot_id)?;
         let output = Output::open(flows, earlier.tails.whole_bytes, hurry)?;
         let prefixes = addresses.prefixes().map(|(prefix, set)| Prefix {
             address: prefix.address(),
@@ -206,8 +206,14 @@ impl Agent {
             tag: set.number(),
         });
         let started = clock::now();
-        let probe = Probe::start(&settings.probe(generation(started))?, prefixes)?;
+        let told = settings.probe(generation(started))?;
+        let probe = Probe::start(&told, addresses.sha256(), prefixes)?;
         let workloads = Workloads::new(probe.root.path.clone());
+        // An account is of one device, even where the next one in its row has the same name.
+        let new_rows = probe.uplinks.iter().filter(|uplink| uplink.is_new);
+        let new_rows: Vec<u32> = new_rows.map(|uplink| uplink.index).collect();
+        let accounts = &mut earlier.state.uplinks;
+        accounts.retain(|account| !new_rows.contains(&account.uplink.into()));
         let tables = Tables::new(addresses, &probe.uplinks, workloads);
         let namespaces = Namespaces::of(&probe.uplinks);
         let config = PipelineConfig {

@@ -3,13 +3,13 @@
 
 use std::{
     fs::File,
-    io::{Read as _, Seek as _},
+    io::{self, Read as _, Seek as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::{
     RouteNetlinkMessage,
@@ -168,6 +168,15 @@ impl Device {
 
     /// Packets dropped by the root queues of the device (`RTM_GETQDISC`).
     fn queue_dropped(&mut self) -> Result<u64> {
+        let dropped = self.ask_queues();
+        if dropped.is_err() {
+            // The kernel begins no dump before the one that broke off is read.
+            self.drain();
+        }
+        dropped
+    }
+
+    fn ask_queues(&mut self) -> Result<u64> {
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | NLM_F_DUMP;
         self.sequence = self.sequence.wrapping_add(1);
@@ -180,26 +189,74 @@ impl Device {
         let mut bytes = vec![0; request.buffer_len()];
         request.serialize(&mut bytes);
         self.netlink.send(&bytes, 0)?;
-        let mut dropped = 0;
+        let mut answer = QueueAnswer {
+            sequence: self.sequence,
+            ifindex: self.ifindex,
+            dropped: 0,
+        };
         loop {
             let (reply, _) = self.netlink.recv_from_full()?;
-            let mut rest = reply.as_slice();
-            while !rest.is_empty() {
-                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)?;
-                let length = (message.header.length as usize).next_multiple_of(4);
-                match message.payload {
-                    NetlinkPayload::Done(_) => return Ok(dropped),
-                    NetlinkPayload::Error(error) => bail!("netlink: {error:?}"),
-                    NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewQueueDiscipline(
-                        queue,
-                    )) if queue.header.index == self.ifindex as i32 && is_root(&queue) => {
-                        dropped += drops(&queue);
-                    }
-                    _ => {}
-                }
-                rest = rest.get(length..).unwrap_or_default();
+            if answer.take(&reply)? {
+                return Ok(answer.dropped);
             }
         }
+    }
+
+    /// Throws away what is left of an answer.
+    fn drain(&self) {
+        let mut datagram = Vec::with_capacity(1);
+        for _ in 0..DRAINED_MAX {
+            datagram.clear();
+            match self.netlink.recv(&mut datagram, libc::MSG_DONTWAIT) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // An overrun is told once, between the datagrams.
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Datagrams of 4 KiB and more: the queues of some 10,000 devices.
+const DRAINED_MAX: usize = 1_024;
+
+/// What one dump of queues says of one device.
+struct QueueAnswer {
+    /// Of the request: an older dump that broke off may still be coming in.
+    sequence: u32,
+    ifindex: u32,
+    dropped: u64,
+}
+
+impl QueueAnswer {
+    /// Adds up one datagram; `true` where the dump ends with it.
+    ///
+    /// # Errors
+    /// The kernel's own, and messages that cannot be read.
+    fn take(&mut self, datagram: &[u8]) -> Result<bool> {
+        let mut rest = datagram;
+        while !rest.is_empty() {
+            let header = NetlinkBuffer::new_checked(rest)?;
+            let length = (header.length() as usize).next_multiple_of(4);
+            if header.sequence_number() == self.sequence && self.take_message(rest)? {
+                return Ok(true);
+            }
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        Ok(false)
+    }
+
+    fn take_message(&mut self, bytes: &[u8]) -> Result<bool> {
+        match NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes)?.payload {
+            NetlinkPayload::Done(_) => return Ok(true),
+            NetlinkPayload::Error(error) => bail!("netlink: {error:?}"),
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewQueueDiscipline(queue))
+                if queue.header.index == self.ifindex as i32 && is_root(&queue) =>
+            {
+                self.dropped += drops(&queue);
+            }
+            _ => {}
+        }
+        Ok(false)
     }
 }
 
@@ -269,7 +326,72 @@ fn parse_counters(text: &str, device: &str) -> Option<InterfaceCounters> {
 
 #[cfg(test)]
 mod tests {
+    use netlink_packet_core::DoneMessage;
+    use netlink_packet_route::tc::{TcHandle, TcStatsQueue};
+
     use super::*;
+
+    fn bytes(sequence: u32, payload: NetlinkPayload<RouteNetlinkMessage>) -> Vec<u8> {
+        let mut header = NetlinkHeader::default();
+        header.sequence_number = sequence;
+        let mut message = NetlinkMessage::new(header, payload);
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        bytes
+    }
+
+    /// The kernel's word on the root queue of device 2.
+    fn queue(sequence: u32, drops: u32) -> Vec<u8> {
+        let mut stats = TcStatsQueue::default();
+        stats.drops = drops;
+        let mut queue = TcMessage::default();
+        queue.header.index = 2;
+        queue.header.parent = TcHandle::ROOT;
+        queue.attributes = vec![TcAttribute::Stats2(vec![TcStats2::Queue(stats)])];
+        let message = RouteNetlinkMessage::NewQueueDiscipline(queue);
+        bytes(sequence, NetlinkPayload::InnerMessage(message))
+    }
+
+    fn done(sequence: u32) -> Vec<u8> {
+        bytes(sequence, NetlinkPayload::Done(DoneMessage::default()))
+    }
+
+    #[test]
+    fn the_rest_of_an_older_dump_is_no_answer() {
+        let mut answer = QueueAnswer {
+            sequence: 7,
+            ifindex: 2,
+            dropped: 0,
+        };
+        let old = [queue(6, 100), done(6)].concat();
+        assert!(!answer.take(&old).expect("an older dump"));
+        assert!(!answer.take(&queue(7, 3)).expect("a queue"));
+        assert!(answer.take(&done(7)).expect("the end"));
+        assert_eq!(answer.dropped, 3);
+    }
+
+    #[test]
+    fn a_dump_that_broke_off_is_read_away() {
+        let spec = "lo".parse().expect("a name");
+        let mut device = Device::open(&spec).expect("the loopback device");
+        let whole = device.queue_dropped().expect("the queues");
+        // Two answers that nobody reads.
+        let request = RouteNetlinkMessage::GetQueueDiscipline(TcMessage::default());
+        let mut dump = bytes(99, NetlinkPayload::InnerMessage(request));
+        dump[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+        for _ in 0..2 {
+            device.netlink.send(&dump, 0).expect("a request");
+        }
+        device.drain();
+        let mut nothing = Vec::with_capacity(1);
+        let left = device.netlink.recv(&mut nothing, libc::MSG_DONTWAIT);
+        assert_eq!(
+            left.expect_err("nothing is left").kind(),
+            io::ErrorKind::WouldBlock
+        );
+        assert_eq!(device.queue_dropped().expect("the queues"), whole);
+    }
 
     #[test]
     fn counters_of_the_named_device_only() {

@@ -12,7 +12,10 @@ use aya::{
     maps::MapInfo,
     programs::{Iter, Program, ProgramError},
 };
-use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use nix::{
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+    unistd::{SysconfVar, sysconf},
+};
 use observer_ebpf::abi::{
     self,
     field::{FIELDS, Field},
@@ -24,7 +27,8 @@ use super::{Limits, btf::member_offsets, sys};
 /// The kernel half, built from the source in this repository.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
 
-/// What decides whether two builds may share maps: the structs that cross, and the maps' declarations.
+/// What decides, beside the address table, whether two builds may share maps: the structs that cross, and the maps'
+/// declarations.
 const SHAPE: [&str; 2] = [
     include_str!("../../../observer-ebpf/src/abi.rs"),
     include_str!("../../../observer-ebpf/src/kernel/maps.rs"),
@@ -62,11 +66,12 @@ pub struct Loaded {
     pub reused: bool,
 }
 
-/// Directory for the pins of this build's shape.
-pub fn pin_directory(base: &Path) -> PathBuf {
+/// Directory for the pins of this build's shape under the address table with the hash `table`: tag sets are numbers of
+/// one table, and flows, slots and prefixes carry them.
+pub fn pin_directory(base: &Path, table: &str) -> PathBuf {
     let mut hash = Sha256::new();
-    for source in SHAPE {
-        hash.update(source);
+    for part in SHAPE.into_iter().chain([table]) {
+        hash.update(part);
     }
     let hash = hash.finalize();
     base.join(hash[..6].iter().fold(String::from("abi-"), |name, byte| {
@@ -84,6 +89,7 @@ pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
     let mut ebpf = load_object(pins, limits, &constants)?;
     if let Some(directory) = pins {
         check_shapes(directory)?;
+        check_sizes(directory, limits)?;
     }
     let btf = Btf::from_sys_fs().ok();
     let mut refused = Vec::new();
@@ -186,6 +192,7 @@ impl Constants {
 }
 
 fn load_object(pins: Option<&Path>, limits: &Limits, constants: &Constants) -> Result<Ebpf> {
+    let wakeup_bytes = ring_bytes(limits.events_bytes)? / 4;
     let mut loader = EbpfLoader::new();
     loader
         .override_global("NETNS_BY_PACKET", &constants.netns_by_packet, true)
@@ -196,6 +203,7 @@ fn load_object(pins: Option<&Path>, limits: &Limits, constants: &Constants) -> R
         .override_global("SRTT_US_OFFSET", &constants.srtt_us, true)
         .override_global("RTT_MIN_US_OFFSET", &constants.rtt_min_us, true)
         .override_global("FIELD_OFFSETS", constants.fields.as_slice(), true)
+        .override_global("EVENTS_WAKEUP_BYTES", &wakeup_bytes, true)
         .map_max_entries("UDP_FLOWS", limits.udp_flows)
         .map_max_entries("EVENTS", limits.events_bytes)
         .map_max_entries("READS", limits.reads_bytes);
@@ -300,9 +308,72 @@ fn check_shapes(directory: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Bytes of a ring for which `configured` are asked: the kernel takes whole pages alone.
+fn ring_bytes(configured: u32) -> Result<u32> {
+    let page = sysconf(SysconfVar::PAGE_SIZE)
+        .context("ask for the size of a page")?
+        .and_then(|bytes| u32::try_from(bytes).ok())
+        .unwrap_or(4_096);
+    Ok(configured.max(page))
+}
+
+/// A pinned map keeps the size that it was made with, so another one in the configuration would not be in force.
+fn check_sizes(directory: &Path, limits: &Limits) -> Result<()> {
+    for (name, key, configured) in [
+        ("UDP_FLOWS", "limits.udp_flows", limits.udp_flows),
+        (
+            "EVENTS",
+            "limits.events_bytes",
+            ring_bytes(limits.events_bytes)?,
+        ),
+    ] {
+        let path = directory.join(name);
+        let info = MapInfo::from_pin(&path)
+            .with_context(|| format!("look at pinned map `{}`", path.display()))?;
+        check_size(&path, info.max_entries(), key, configured)?;
+    }
+    Ok(())
+}
+
+fn check_size(path: &Path, pinned: u32, key: &str, configured: u32) -> Result<()> {
+    if pinned != configured {
+        bail!(
+            "pinned map `{}` was made with `{key}` {pinned}, it is {configured} now; set it back, or start over with \
+             `observer detach`",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pinned_map_of_another_size_is_refused() {
+        let path = Path::new("/pins/EVENTS");
+        assert!(check_size(path, 4_096, "limits.events_bytes", 4_096).is_ok());
+        let error = check_size(path, 4_096, "limits.events_bytes", 8_192)
+            .expect_err("another size")
+            .to_string();
+        for part in [
+            "/pins/EVENTS",
+            "limits.events_bytes",
+            "4096",
+            "8192",
+            "observer detach",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn rings_have_whole_pages() {
+        let page = ring_bytes(1).expect("a page");
+        assert!(page.is_power_of_two() && page >= 4_096);
+        assert_eq!(ring_bytes(page * 2).expect("two pages"), page * 2);
+    }
 
     #[test]
     fn spare_uplinks_are_told_by_name() {
@@ -317,12 +388,15 @@ mod tests {
     }
 
     #[test]
-    fn the_pin_directory_names_the_shape() {
-        let directory = pin_directory(Path::new("/sys/fs/bpf/observer"));
+    fn the_pin_directory_names_shape_and_address_table() {
+        let base = Path::new("/sys/fs/bpf/observer");
+        let directory = pin_directory(base, "a");
         assert!(
             directory
                 .to_string_lossy()
                 .starts_with("/sys/fs/bpf/observer/abi-")
         );
+        assert_eq!(directory, pin_directory(base, "a"));
+        assert_ne!(directory, pin_directory(base, "b"), "another table");
     }
 }

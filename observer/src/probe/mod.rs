@@ -22,6 +22,7 @@ mod netns;
 mod notes;
 mod read;
 mod ring;
+mod rows;
 mod sys;
 mod uplink;
 
@@ -97,6 +98,8 @@ pub struct Uplink {
     pub device: Device,
     /// Row of the kernel's tables; the kernel reports it as `index + 1`.
     pub index: u32,
+    /// The row is not the device's from before: what its account was is another device's.
+    pub is_new: bool,
     attachment: uplink::UplinkAttachment,
     silent: [health::Silence; 2],
 }
@@ -132,11 +135,16 @@ const COUNTERS: usize = size_of::<abi::Counters>();
 const UPLINK_TOTALS: usize = size_of::<abi::UplinkTotals>();
 
 impl Probe {
-    /// Loads and attaches everything. `prefixes` is the address table; a reused one is brought up to it.
+    /// Loads and attaches everything. `prefixes` is the address table and `table` its hash: pinned maps are those of one
+    /// table.
     ///
     /// # Errors
     /// Where the counting programs cannot be loaded or attached, or an uplink is not there.
-    pub fn start(settings: &Settings, prefixes: impl Iterator<Item = Prefix>) -> Result<Self> {
+    pub fn start(
+        settings: &Settings,
+        table: &str,
+        prefixes: impl Iterator<Item = Prefix>,
+    ) -> Result<Self> {
         if settings.uplinks.len() > abi::UPLINKS_MAX as usize {
             bail!(
                 "{} uplinks are named, at most {} can be balanced",
@@ -148,7 +156,8 @@ impl Probe {
             Some(path) => cgroup::inspect(path)?,
             None => cgroup::find()?,
         };
-        let pins = settings.pins.as_deref().map(load::pin_directory);
+        let pins = settings.pins.as_deref();
+        let pins = pins.map(|base| load::pin_directory(base, table));
         let load::Loaded {
             mut ebpf,
             refused,
@@ -167,7 +176,7 @@ impl Probe {
         let flows = if refused.iter().any(|(name, _)| name == "read_flows") {
             None
         } else {
-            Some(FlowReader::open(&mut ebpf, settings.limits.reads_bytes)?)
+            Some(FlowReader::open(&mut ebpf)?)
         };
         // A socket's namespace is noted when it is made, so that hook comes before the first device is opened.
         let hooks = attach::attach_hooks(&mut ebpf, &root.path, pins.as_deref())?;
@@ -188,11 +197,8 @@ impl Probe {
             slot_totals: PerCpuArray::try_from(take(&mut ebpf, "SLOT_TOTALS")?)?,
             uplink_totals: PerCpuArray::try_from(take(&mut ebpf, "UPLINK_TOTALS")?)?,
             lost: PerCpuArray::try_from(take(&mut ebpf, "LOST")?)?,
-            events: Ring::open(
-                ring_descriptor(&take(&mut ebpf, "EVENTS")?)?,
-                settings.limits.events_bytes,
-            )
-            .context("map the ring of ended flows")?,
+            events: open_ring(&take(&mut ebpf, "EVENTS")?)
+                .context("map the ring of ended flows")?,
             notes,
             control,
             programs,
@@ -210,9 +216,9 @@ impl Probe {
     }
 }
 
-/// Tells the kernel the address table; a reused one is brought up to it.
+/// Tells the kernel the address table. A reused one has it already, unless its filling was broken off.
 fn fill_prefixes(ebpf: &mut Ebpf, prefixes: impl Iterator<Item = Prefix>) -> Result<()> {
-    let mut table = LpmTrie::try_from(take(ebpf, "PREFIXES")?)?;
+    let mut table = LpmTrie::try_from(lend(ebpf, "PREFIXES")?)?;
     for prefix in prefixes {
         let key = Key::new(u32::from(prefix.length), prefix.address);
         table
@@ -224,7 +230,7 @@ fn fill_prefixes(ebpf: &mut Ebpf, prefixes: impl Iterator<Item = Prefix>) -> Res
 
 /// Slot 0 takes what finds no other.
 fn fill_free_slots(ebpf: &mut Ebpf) -> Result<()> {
-    let mut free = Queue::try_from(take(ebpf, "SLOTS_FREE")?)?;
+    let mut free = Queue::try_from(lend(ebpf, "SLOTS_FREE")?)?;
     for slot in 1..abi::SLOTS_MAX {
         free.push(slot, 0).context("fill the list of free slots")?;
     }
@@ -238,21 +244,23 @@ fn attach_uplinks(
     pins: Option<&Path>,
 ) -> Result<Vec<Uplink>> {
     let origins = SkStorage::try_from(take(ebpf, "ORIGINS")?)?;
-    let mut rows = UplinkRows {
-        keys: HashMap::try_from(take(ebpf, "UPLINKS")?)?,
-        configs: Array::try_from(take(ebpf, "UPLINK_CONFIGS")?)?,
-    };
-    let mut uplinks = Vec::new();
+    let mut devices = Vec::new();
     for spec in specs {
         let mut device = Device::open(spec)?;
         if device.netns_cookie == 0 {
             device.netns_cookie = noted_cookie(&origins, spec).unwrap_or(0);
         }
-        let index = rows.enter(&device)?;
+        devices.push(device);
+    }
+    let mut rows = rows::UplinkRows::open(ebpf, &devices, pins)?;
+    let mut uplinks = Vec::new();
+    for device in devices {
+        let rows::Row { index, is_new } = rows.enter(&device)?;
         let attachment = uplink::attach(ebpf, index as usize, &device, root, pins)?;
         uplinks.push(Uplink {
             device,
             index,
+            is_new,
             attachment,
             silent: Default::default(),
         });
@@ -260,49 +268,17 @@ fn attach_uplinks(
     Ok(uplinks)
 }
 
-fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
-    ebpf.take_map(name)
+/// The map for a moment. Programs that are not loaded yet name maps by descriptor, so those stay open until the last
+/// uplink is attached.
+fn lend<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Map> {
+    ebpf.map_mut(name)
         .with_context(|| format!("no map `{name}` in the object"))
 }
 
-/// The rows of the kernel's uplink tables; a pinned table keeps each device at its row.
-struct UplinkRows {
-    keys: HashMap<MapData, [u8; size_of::<abi::UplinkKey>()], u32>,
-    configs: Array<MapData, [u8; size_of::<abi::UplinkConfig>()]>,
-}
-
-impl UplinkRows {
-    /// Row of the device, new or as before.
-    fn enter(&mut self, device: &Device) -> Result<u32> {
-        let mut key = [0; size_of::<abi::UplinkKey>()];
-        key[..8].copy_from_slice(&device.netns_cookie.to_ne_bytes());
-        key[8..12].copy_from_slice(&device.ifindex.to_ne_bytes());
-        let row = match self.keys.get(&key, 0) {
-            Ok(row) => row,
-            Err(_) => self.free_row()?,
-        };
-        let mut config = [0; size_of::<abi::UplinkConfig>()];
-        config[..4].copy_from_slice(&device.link_header.to_ne_bytes());
-        config[4..8].copy_from_slice(&u32::from(device.cuts_udp).to_ne_bytes());
-        self.configs
-            .set(row - 1, config, 0)
-            .context("write the uplink's row")?;
-        self.keys.insert(key, row, 0).context("enter the uplink")?;
-        Ok(row - 1)
-    }
-
-    fn free_row(&self) -> Result<u32> {
-        let used: Vec<u32> = self
-            .keys
-            .iter()
-            .filter_map(|entry| Some(entry.ok()?.1))
-            .collect();
-        (1..=abi::UPLINKS_MAX)
-            .find(|row| !used.contains(row))
-            .context(
-                "all rows of the pinned uplink table are taken; start over with `observer detach`",
-            )
-    }
+/// The map, to be kept.
+fn take(ebpf: &mut Ebpf, name: &str) -> Result<Map> {
+    ebpf.take_map(name)
+        .with_context(|| format!("no map `{name}` in the object"))
 }
 
 /// The cookie that the hook noted for a socket made in the uplink's namespace, on kernels that tell it no other way.
@@ -317,12 +293,17 @@ fn noted_cookie(origins: &SkStorage<MapData, [u8; 8]>, spec: &UplinkSpec) -> Res
     })
 }
 
-fn ring_descriptor(map: &Map) -> Result<std::os::fd::BorrowedFd<'_>> {
+/// Maps the ring in the size that the kernel gives it.
+fn open_ring(map: &Map) -> Result<Ring> {
     use std::os::fd::AsFd as _;
-    match map {
-        Map::RingBuf(data) => Ok(data.fd().as_fd()),
-        _ => bail!("a map that should be a ring is none"),
-    }
+    let Map::RingBuf(data) = map else {
+        bail!("a map that should be a ring is none");
+    };
+    let bytes = data
+        .info()
+        .context("ask for the ring's size")?
+        .max_entries();
+    Ok(Ring::open(data.fd().as_fd(), bytes)?)
 }
 
 /// How long and how often one program ran; all zero unless the operator switched `kernel.bpf_stats_enabled` on.

@@ -12,9 +12,9 @@ use aya::{
     maps::{HashMap, MapData},
     programs::{BtfTracePoint, Iter, links::FdLink},
 };
-use observer_ebpf::abi::{NOTES_BYTES, control, note::Life};
+use observer_ebpf::abi::{control, note::Life};
 
-use super::{Probe, ring::Ring, ring_descriptor, sys, take};
+use super::{Probe, lend, open_ring, ring::Ring, sys, take};
 
 /// The ring of notes, and what fills it besides the hooks.
 pub struct Notes {
@@ -29,8 +29,7 @@ pub struct Notes {
 impl Notes {
     /// Attaches what was loaded of it.
     pub fn open(ebpf: &mut Ebpf, refused: &[(String, String)]) -> Result<Self> {
-        let ring = Ring::open(ring_descriptor(&take(ebpf, "NOTES")?)?, NOTES_BYTES)
-            .context("map the ring of notes")?;
+        let ring = open_ring(lend(ebpf, "NOTES")?).context("map the ring of notes")?;
         let loaded = |name: &str| !refused.iter().any(|(refused, _)| refused == name);
         let holders = if loaded("find_holders") {
             let program: &mut Iter = ebpf

@@ -23,7 +23,7 @@ use observer_ebpf::abi::{Counters, LOSSES, Lost, UPLINKS_MAX, UplinkTotals};
 
 use super::{
     COUNTERS, Probe, RunTime, UDP_KEY, UDP_VALUE, UPLINK_TOTALS, attach::HOOKS,
-    device::InterfaceCounters, ring::Ring, ring_descriptor, sys, take,
+    device::InterfaceCounters, open_ring, sys, take,
 };
 
 /// Passes over all sockets in one tick; a second one only where the ring was full for a moment.
@@ -38,13 +38,12 @@ const WALK_POLL: Duration = Duration::from_micros(50);
 pub struct FlowReader {
     link: OwnedFd,
     ring: Map,
-    ring_bytes: u32,
     _flows: Map,
 }
 
 impl FlowReader {
     /// Links the iterator program to the storage map.
-    pub fn open(ebpf: &mut Ebpf, ring_bytes: u32) -> Result<Self> {
+    pub fn open(ebpf: &mut Ebpf) -> Result<Self> {
         let (flows, ring) = (take(ebpf, "FLOWS")?, take(ebpf, "READS")?);
         let program: &mut Iter = ebpf
             .program_mut("read_flows")
@@ -59,7 +58,6 @@ impl FlowReader {
         Ok(Self {
             link,
             ring,
-            ring_bytes,
             _flows: flows,
         })
     }
@@ -68,8 +66,7 @@ impl FlowReader {
     /// hold all of it.
     fn pass(&self, take: &mut impl FnMut(&[u8])) -> Result<usize> {
         let iterator = sys::open_iterator(self.link.as_fd()).context("open the iterator")?;
-        let mut ring = Ring::open(ring_descriptor(&self.ring)?, self.ring_bytes)
-            .context("map the ring of read flows")?;
+        let mut ring = open_ring(&self.ring).context("map the ring of read flows")?;
         thread::scope(|scope| {
             let walk = thread::Builder::new()
                 .name("read flows".to_owned())

@@ -2,6 +2,7 @@
 //! kernel has it (6.6), else by a filter of a priority and handle of our own, which a later run finds and replaces.
 
 use std::{
+    fs,
     mem::ManuallyDrop,
     path::{Path, PathBuf},
 };
@@ -100,6 +101,29 @@ pub fn attach(
     };
     let [egress, ingress] = DIRECTIONS;
     Ok(UplinkAttachment([attach(egress)?, attach(ingress)?]))
+}
+
+/// The pinned links of uplink `index`.
+fn pinned_links(index: u32, pins: &Path) -> [PathBuf; 2] {
+    DIRECTIONS.map(|(_, word, _)| pins.join(format!("link_uplink{index}_{word}")))
+}
+
+/// Whether an earlier run left both links of uplink `index`, so that [`unpin`] detaches it.
+pub fn is_pinned(index: u32, pins: &Path) -> bool {
+    pinned_links(index, pins).iter().all(|link| link.exists())
+}
+
+/// Detaches what an earlier run left of uplink `index`, where that is pinned.
+///
+/// # Errors
+/// Where a pin is there and cannot be removed.
+pub fn unpin(index: u32, pins: &Path) -> Result<()> {
+    for link in pinned_links(index, pins) {
+        if link.exists() {
+            fs::remove_file(&link).with_context(|| format!("remove pin `{}`", link.display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn load(ebpf: &mut Ebpf, name: &str) -> Result<()> {

@@ -6,7 +6,10 @@ use observer_ebpf::{
 };
 
 use super::{
-    super::{maps::SLOTS_FREE, platform::change_world},
+    super::{
+        maps::{EVENTS_WAKEUP_BYTES, SLOTS_FREE},
+        platform::{change_world, load},
+    },
     endpoint::Endpoint,
     host::{TAG, boot, ends, home, lost, slot_zero, slots},
     packet::{REMOTE, tcp, udp},
@@ -53,10 +56,11 @@ fn without_slots_the_first_one_takes_the_bytes() {
     assert_eq!(home(Home::Flow).device_bytes, [29, 0]);
 }
 
+const NO_WAKEUP: u64 = 1;
+const FORCE_WAKEUP: u64 = 2;
+
 #[test]
 fn a_full_ring_of_events_counts_what_it_refuses() {
-    const NO_WAKEUP: u64 = 1;
-    const FORCE_WAKEUP: u64 = 2;
     boot();
     let socket = Endpoint::new(protocol::UDP);
     socket.send(udp(REMOTE, 1));
@@ -69,4 +73,19 @@ fn a_full_ring_of_events_counts_what_it_refuses() {
     assert_eq!(ends[0].1, NO_WAKEUP);
     assert_eq!(ends[room / 4 - 1].1, NO_WAKEUP);
     assert_eq!(ends[room / 4 + 2].1, FORCE_WAKEUP, "a quarter is full");
+}
+
+#[test]
+fn a_small_ring_wakes_the_agent_at_its_own_quarter() {
+    boot();
+    load(&raw const EVENTS_WAKEUP_BYTES, 1_024);
+    let socket = Endpoint::new(protocol::UDP);
+    socket.send(udp(REMOTE, 1));
+    let quarter = 1_024 / (size_of::<Flow>() + 8);
+    for _ in 0..quarter + 2 {
+        socket.release();
+    }
+    let ends = ends();
+    assert_eq!(ends[quarter].1, NO_WAKEUP);
+    assert_eq!(ends[quarter + 1].1, FORCE_WAKEUP);
 }

@@ -5,10 +5,10 @@ use std::{
     sync::Arc,
 };
 
-use observer_ebpf::abi::Home;
+use observer_ebpf::abi::{Home, UPLINKS_MAX};
 
 use super::{
-    balance::{Balance, UplinkReading},
+    balance::{Balance, LinkRule, UplinkReading},
     credit::{DestinationKey, Unrecorded},
     report::BalanceReport,
     series::SeriesSnapshot,
@@ -61,6 +61,16 @@ pub struct Totals {
     settled: HashMap<RemainderKey, Settled>,
     /// At most [`REMAINDERS_MAX`].
     exported: HashSet<RemainderKey>,
+    /// Name and rules of each uplink at its last reading, at most [`UPLINKS_MAX`]: a tick that reads none of it has its
+    /// remainders all the same.
+    known: BTreeMap<UplinkIndex, Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    device: Arc<str>,
+    /// By direction.
+    rules: [LinkRule; 2],
 }
 
 /// (uplink, direction, reason, cloud) of a remainder.
@@ -88,6 +98,7 @@ impl Totals {
         readings: Readings<'_>,
         destination: impl Fn(u32) -> Arc<Identity>,
     ) -> Snapshot {
+        self.know(readings.uplinks);
         let mut identities: HashMap<u32, Arc<Identity>> = HashMap::new();
         let mut identity =
             |tag| Arc::clone(identities.entry(tag).or_insert_with(|| destination(tag)));
@@ -110,6 +121,19 @@ impl Totals {
         }
     }
 
+    fn know(&mut self, uplinks: &[UplinkReading]) {
+        for reading in uplinks {
+            let has_room = self.known.len() < UPLINKS_MAX as usize;
+            if has_room || self.known.contains_key(&reading.index) {
+                let known = Known {
+                    device: Arc::clone(&reading.device),
+                    rules: reading.rules,
+                };
+                self.known.insert(reading.index, known);
+            }
+        }
+    }
+
     fn remainders(
         &mut self,
         readings: &Readings<'_>,
@@ -123,7 +147,7 @@ impl Totals {
             let bytes = Bytes::from(&slot.counters);
             add(
                 &mut sums,
-                readings,
+                &self.known,
                 slot.uplink,
                 identity(slot.tag).cloud.as_ref(),
                 reason,
@@ -136,7 +160,7 @@ impl Totals {
             let cloud = identity.cloud.as_ref();
             add(
                 &mut wavering,
-                readings,
+                &self.known,
                 key.uplink,
                 cloud,
                 RemainderReason::Late,
@@ -145,7 +169,7 @@ impl Totals {
             let reason = RemainderReason::TableFull;
             add(
                 &mut wavering,
-                readings,
+                &self.known,
                 key.uplink,
                 cloud,
                 reason,
@@ -176,7 +200,7 @@ impl Totals {
             .map(|(key, bytes)| {
                 let (uplink, direction, reason, cloud) = self.exported(key);
                 RemainderTotal {
-                    device: device(readings.uplinks, uplink),
+                    device: self.device(uplink),
                     direction,
                     reason,
                     cloud,
@@ -184,6 +208,10 @@ impl Totals {
                 }
             })
             .collect()
+    }
+
+    fn device(&self, uplink: Option<UplinkIndex>) -> Option<Arc<str>> {
+        Some(Arc::clone(&self.known.get(&uplink?)?.device))
     }
 
     /// The key that a remainder is exported by: once given, it stays.
@@ -216,30 +244,20 @@ fn interface(
 /// Adds `bytes` in the measure of the uplink, wire bytes where there is none.
 fn add(
     sums: &mut BTreeMap<RemainderKey, i128>,
-    readings: &Readings<'_>,
+    known: &BTreeMap<UplinkIndex, Known>,
     uplink: Option<UplinkIndex>,
     cloud: Option<&Word>,
     reason: RemainderReason,
     bytes: Bytes,
 ) {
-    let reading = readings
-        .uplinks
-        .iter()
-        .find(|reading| Some(reading.index) == uplink);
+    let known = uplink.and_then(|uplink| known.get(&uplink));
     for direction in Direction::BOTH {
-        let measure = reading.map_or(Measure::Wire, |reading| direction.of(reading.rules).measure);
+        let measure = known.map_or(Measure::Wire, |known| direction.of(known.rules).measure);
         let sum = sums
             .entry((uplink, direction, reason, cloud.cloned()))
             .or_default();
         *sum += bytes.get(measure, direction);
     }
-}
-
-fn device(uplinks: &[UplinkReading], uplink: Option<UplinkIndex>) -> Option<Arc<str>> {
-    let reading = uplinks
-        .iter()
-        .find(|reading| Some(reading.index) == uplink)?;
-    Some(Arc::clone(&reading.device))
 }
 
 /// The reason that a home's bytes are a remainder for; `None` for flows.
@@ -262,6 +280,64 @@ const fn reason(home: Home) -> Option<RemainderReason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        aggregate::InterfaceCounters,
+        model::{counters::Counters, kernel::UplinkTotals},
+    };
+
+    fn reading(index: u16) -> UplinkReading {
+        let rule = LinkRule {
+            measure: Measure::Device,
+            link_header_bytes: 14,
+            skb_bytes_max: 65_536,
+        };
+        UplinkReading {
+            index: UplinkIndex(index),
+            device: format!("eth{index}").into(),
+            rules: [rule; 2],
+            interface: InterfaceCounters::default(),
+            totals: UplinkTotals::default(),
+            attached: [true; 2],
+        }
+    }
+
+    #[test]
+    fn an_uplink_without_a_reading_keeps_name_and_measure() {
+        let slots = [SlotTotals {
+            uplink: Some(UplinkIndex(0)),
+            home: Home::Forwarded,
+            tag: 0,
+            counters: Counters {
+                device_bytes: [100, 0],
+                wire_bytes: [140, 0],
+                ..Counters::default()
+            },
+        }];
+        let mut totals = Totals::default();
+        let mut remainders = |uplinks: &[UplinkReading]| {
+            let readings = Readings {
+                slots: &slots,
+                uplinks,
+                unrecorded: &BTreeMap::new(),
+                balance: &Balance::default(),
+                losses: Losses::new(),
+                series: SeriesSnapshot::default(),
+            };
+            totals.snapshot(readings, |_| Arc::default()).remainders
+        };
+        let read = remainders(&[reading(0)]);
+        assert_eq!(read[0].device.as_deref(), Some("eth0"));
+        assert_eq!(read[0].bytes, 100);
+        assert_eq!(remainders(&[]), read);
+    }
+
+    #[test]
+    fn known_uplinks_are_bounded() {
+        let mut totals = Totals::default();
+        let readings: Vec<_> = (0..20).map(reading).collect();
+        totals.know(&readings);
+        assert_eq!(totals.known.len(), UPLINKS_MAX as usize);
+    }
 
     #[test]
     fn clouds_of_remainders_are_bounded_and_keep_their_name() {
