@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use observer_core::{
-    decode::{flow, losses, remote_key, slot, udp_flow},
+    attribute::CgroupPlace,
+    decode::{Note, flow, losses, note, remote_key, slot, udp_flow},
     model::flow::FlowKey,
 };
 use observer_ebpf::abi;
@@ -20,6 +21,17 @@ fuzz_target!(|data: &[u8]| {
             totals.flags.outcome(),
             totals.owner.map(|owner| owner.comm.to_text().len()),
         );
+    }
+    match note(data) {
+        Ok(Note::Process { executable, .. }) => {
+            assert!(executable.is_none_or(|path| path.starts_with('/')));
+        }
+        Ok(Note::Cgroup { path, .. }) => {
+            let path = path.unwrap_or_default();
+            let place = CgroupPlace::of(&path);
+            assert!(place.container_id.is_none_or(|id| id.len() == 64));
+        }
+        Err(_) => {}
     }
     let key = data.len().min(KEY);
     let (key, value) = data.split_at(key);

@@ -2,6 +2,7 @@
 //! order. One task reads and writes; the metrics server sees finished snapshots only.
 
 mod clock;
+mod context;
 mod faults;
 mod heap;
 mod lookup;
@@ -14,7 +15,7 @@ pub mod settings;
 mod signals;
 mod uplinks;
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use observer_core::{
@@ -44,7 +45,7 @@ use self::{
     namespaces::Namespaces,
     output::Output,
     owners::HolderWalks,
-    reload::{Reload, with_config},
+    reload::Reload,
     service::Service,
     settings::{Settings, overrides, series},
     signals::{Hurry, Signals},
@@ -197,7 +198,7 @@ impl Agent {
     fn start(settings: &Settings, hurry: Hurry) -> Result<Self> {
         let flows = settings.loaded.config.flows.as_ref();
         let addresses = AddressTable::embedded().context("read the embedded address table")?;
-        let context = Arc::new(record_context(&settings.loaded, &addresses)?);
+        let context = Arc::new(context::of(&settings.loaded, &addresses)?);
         let mut earlier = output::earlier(flows, &context.boot_id)?;
         let output = Output::open(flows, earlier.tails.whole_bytes, hurry)?;
         let prefixes = addresses.prefixes().map(|(prefix, set)| Prefix {
@@ -481,24 +482,4 @@ fn not_read<T>(what: &str, read: Result<T>) -> (bool, Option<Finding>) {
         mended: Err(error),
     };
     (read.is_ok(), read.err().map(finding))
-}
-
-fn record_context(loaded: &Loaded, addresses: &AddressTable) -> Result<RecordContext> {
-    let host = match &loaded.config.host {
-        Some(host) => host.clone(),
-        None => nix::unistd::gethostname()
-            .context("ask for the host name")?
-            .to_string_lossy()
-            .into_owned(),
-    };
-    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .context("read `/proc/sys/kernel/random/boot_id`")?;
-    let context = RecordContext {
-        host,
-        boot_id: boot_id.trim().to_owned(),
-        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        catalog_version: Some(addresses.version()),
-        ..RecordContext::default()
-    };
-    Ok(with_config(&context, loaded))
 }

@@ -1,0 +1,33 @@
+//! What is the same in all records of this run: host, boot, versions.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use observer_core::{identify::address::AddressTable, model::record::RecordContext};
+
+use super::reload::with_config;
+use crate::config::Loaded;
+
+/// As of the start; a reload changes a part of it.
+///
+/// # Errors
+/// Where the kernel tells neither name nor boot.
+pub fn of(loaded: &Loaded, addresses: &AddressTable) -> Result<RecordContext> {
+    let host = match &loaded.config.host {
+        Some(host) => host.clone(),
+        None => nix::unistd::gethostname()
+            .context("ask for the host name")?
+            .to_string_lossy()
+            .into_owned(),
+    };
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .context("read `/proc/sys/kernel/random/boot_id`")?;
+    let context = RecordContext {
+        host,
+        boot_id: boot_id.trim().to_owned(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        catalog_version: Some(addresses.version()),
+        ..RecordContext::default()
+    };
+    Ok(with_config(&context, loaded))
+}
