@@ -51,7 +51,7 @@ use self::{
     signals::{Hurry, Signals},
 };
 use crate::{
-    config::{Config, Loaded},
+    config::Config,
     metrics::{self, BuildInfo, FaultState, Readiness, Shared, Web},
     place::{self, Dmi, Endpoints, Found, Overrides},
     probe::{self, Prefix, Probe, health::Finding},
