@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    io::Write,
     net::UdpSocket,
     os::unix::fs::symlink,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::Signal;
 use observer_tests::{
     Host, Testbed, Wire,
@@ -20,9 +19,6 @@ use observer_tests::{
     privileged, topology,
     wire::veth,
 };
-
-/// Set in the process that [`holds_a_testbed_until_killed`] is run in: where the witness's namespace is.
-const WITNESS: &str = "OBSERVER_TESTS_WITNESS";
 
 #[test]
 fn a_panic_leaves_nothing() -> Result<()> {
@@ -74,27 +70,13 @@ fn a_signal_leaves_nothing() -> Result<()> {
         }
         let bed = Testbed::new("witness")?;
         let witness = bed.host("witness")?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args([
-            "--exact",
-            "cleanup::holds_a_testbed_until_killed",
-            "--ignored",
-            "--nocapture",
-        ]);
-        command.env(WITNESS, witness.namespace().path());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holder"));
+        command.arg(witness.namespace().path());
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut holder = witness.spawn(command)?;
-        let (path, pid) = loop {
-            let line = holder.read_line()?;
-            ensure!(
-                !line.contains("test result") && !line.contains("FAILED"),
-                "the holder ended: {line}"
-            );
-            if let Some((_, held)) = line.split_once("holding ") {
-                let (path, pid) = held.split_once(' ').context("path and pid")?;
-                break (PathBuf::from(path), pid.parse()?);
-            }
-        };
+        let held = holder.read_line()?;
+        let (path, pid) = held.split_once(' ').context("the holder ended")?;
+        let (path, pid) = (PathBuf::from(path), pid.parse()?);
         assert!(path.is_symlink() && is_alive(pid) && has_device(&witness, "watch"));
         holder.signal(signal)?;
         holder.wait(Duration::from_secs(5))?;
@@ -109,32 +91,6 @@ fn a_signal_leaves_nothing() -> Result<()> {
         assert!(!path.is_symlink(), "{signal:?} left `{}`", path.display());
     }
     Ok(())
-}
-
-/// The process that the test above kills.
-#[test]
-#[ignore = "run by `a_signal_leaves_nothing` in a process of its own"]
-fn holds_a_testbed_until_killed() -> Result<()> {
-    let Some(witness) = std::env::var_os(WITNESS) else {
-        return Ok(());
-    };
-    let bed = Testbed::new("holder")?;
-    let host = bed.host("held")?;
-    let peer = witness.to_string_lossy();
-    host.ip(&[&format!(
-        "link add eth0 type veth peer name watch netns {peer}"
-    )])?;
-    let waiter = host.spawn(waiter())?;
-    let mut out = std::io::stdout();
-    writeln!(
-        out,
-        "holding {} {}",
-        host.namespace().path().display(),
-        waiter.pid()
-    )?;
-    out.flush()?;
-    std::thread::sleep(Duration::from_secs(20));
-    bail!("nobody killed this process")
 }
 
 #[test]
