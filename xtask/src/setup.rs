@@ -15,7 +15,7 @@ use std::{process::ExitCode, time::Instant};
 
 use anyhow::Result;
 
-pub use self::apt::AptRoot;
+pub use self::apt::{AptRoot, extract};
 pub use self::group::Group;
 pub use self::progress::Step;
 pub use self::rust_src::library_override;

@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use crate::shell;
+
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// An apt whose sources, lists, cache and state are all in one folder of ours; works without root.
@@ -57,8 +59,19 @@ impl AptRoot {
         command
     }
 
+    /// Reads the suite's list of packages.
+    pub fn update(&self) -> Result<()> {
+        shell::capture(self.command("apt-get").args(["update", "-q"])).map(drop)
+    }
+
+    /// Downloads `package`, a name or `NAME=VERSION`; returns its file.
+    pub fn download(&self, package: &str) -> Result<PathBuf> {
+        shell::capture(self.command("apt-get").args(["download", "-q", package]))?;
+        self.downloaded()
+    }
+
     /// The one package that was downloaded.
-    pub fn downloaded(&self) -> Result<PathBuf> {
+    fn downloaded(&self) -> Result<PathBuf> {
         let dir = self.dir.join("download");
         fs::read_dir(&dir)
             .with_context(|| format!("list `{}`", dir.display()))?
@@ -66,6 +79,13 @@ impl AptRoot {
             .find(|path| path.extension().is_some_and(|e| e == "deb"))
             .with_context(|| format!("apt-get left no package in `{}`", dir.display()))
     }
+}
+
+/// All files of `package`, below `place`.
+pub fn extract(package: &Path, place: &Path) -> Result<()> {
+    let mut command = Command::new("dpkg-deb");
+    command.arg("--extract").arg(package).arg(place);
+    shell::capture(&mut command).map(drop)
 }
 
 fn configuration(dir: &str) -> String {

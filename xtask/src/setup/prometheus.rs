@@ -9,7 +9,11 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Outcome, apt::AptRoot, progress::Step};
+use super::{
+    Outcome,
+    apt::{self, AptRoot},
+    progress::Step,
+};
 use crate::{shell, workspace};
 
 const SUITE: &str = "bookworm";
@@ -54,12 +58,9 @@ fn fetch(place: &Path) -> Result<()> {
     let step = Step::start(&format!("Prometheus {VERSION} from Debian {SUITE} (20 MB)"));
     let apt = AptRoot::new(&workspace::tools_dir().join("prometheus.apt"), SUITE)?;
     step.tell("reading the package list");
-    shell::capture(apt.command("apt-get").args(["update", "-q"]))?;
+    apt.update()?;
     step.tell("downloading");
-    shell::capture(
-        apt.command("apt-get")
-            .args(["download", "-q", "prometheus"]),
-    )?;
+    let package = apt.download("prometheus")?;
     step.tell("unpacking");
     let partial = workspace::tools_dir().join("prometheus.partial");
     for old in [partial.as_path(), place] {
@@ -67,12 +68,7 @@ fn fetch(place: &Path) -> Result<()> {
             fs::remove_dir_all(old).with_context(|| format!("remove `{}`", old.display()))?;
         }
     }
-    shell::capture(
-        Command::new("dpkg-deb")
-            .arg("--extract")
-            .arg(apt.downloaded()?)
-            .arg(&partial),
-    )?;
+    apt::extract(&package, &partial)?;
     fs::rename(&partial, place).with_context(|| format!("rename to `{}`", place.display()))?;
     fs::remove_dir_all(&apt.dir).with_context(|| format!("remove `{}`", apt.dir.display()))
 }

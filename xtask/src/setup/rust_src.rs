@@ -72,7 +72,7 @@ fn fetch(version: &str) -> Result<String> {
     let step = Step::start(&format!("rust-src {version} from Debian {SUITE} (45 MB)"));
     let apt = AptRoot::new(&workspace::rust_src_dir().join("apt"), SUITE)?;
     step.tell("reading the package list");
-    shell::capture(apt.command("apt-get").args(["update", "-q"]))?;
+    apt.update()?;
     let table = shell::capture(apt.command("apt-cache").args(["madison", "rust-src"]))?;
     let package = newest(&table, version).ok_or_else(|| {
         anyhow!(
@@ -81,13 +81,9 @@ fn fetch(version: &str) -> Result<String> {
         )
     })?;
     step.tell("downloading");
-    shell::capture(apt.command("apt-get").args([
-        "download",
-        "-q",
-        &format!("rust-src={package}"),
-    ]))?;
+    let file = apt.download(&format!("rust-src={package}"))?;
     step.tell("unpacking the library");
-    unpack(&apt.downloaded()?, version)?;
+    unpack(&file, version)?;
     fs::remove_dir_all(&apt.dir).with_context(|| format!("remove `{}`", apt.dir.display()))?;
     Ok(package.to_owned())
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    setup::{AptRoot, Step},
+    setup::{self, AptRoot, Step},
     shell, workspace,
 };
 
@@ -71,23 +71,18 @@ fn fetch(kernel: &Kernel, dir: &Path) -> Result<()> {
     ));
     let apt = AptRoot::new(&dir.join("apt"), kernel.suite)?;
     step.tell("reading the package list");
-    shell::capture(apt.command("apt-get").args(["update", "-q"]))?;
+    apt.update()?;
     let said = shell::capture(apt.command("apt-cache").args(["depends", META_PACKAGE]))?;
     let package = dependency(&said)
         .with_context(|| format!("`{META_PACKAGE}` of {} names no image", kernel.suite))?;
     step.tell("downloading");
-    shell::capture(apt.command("apt-get").args(["download", "-q", package]))?;
+    let package = apt.download(package)?;
     step.tell("unpacking");
     let partial = dir.join("root.partial");
     if partial.exists() {
         fs::remove_dir_all(&partial).with_context(|| format!("remove `{}`", partial.display()))?;
     }
-    shell::capture(
-        Command::new("dpkg-deb")
-            .arg("--extract")
-            .arg(apt.downloaded()?)
-            .arg(&partial),
-    )?;
+    setup::extract(&package, &partial)?;
     shell::capture(
         Command::new("depmod")
             .arg("--basedir")
