@@ -16,14 +16,19 @@ pub fn field<T: Default>(address: u64, offset: u32) -> Option<T> {
     if offset == 0 {
         return None;
     }
+    at(address + u64::from(offset))
+}
+
+/// What stands at `address`.
+#[inline(always)]
+fn at<T: Default>(address: u64) -> Option<T> {
     let mut value = T::default();
-    let at = address + u64::from(offset);
     // SAFETY: the helper checks the address that it reads; the buffer is as long as said.
     let failed = unsafe {
         bpf_probe_read_kernel(
             (&raw mut value).cast(),
             size_of::<T>() as u32,
-            at as *const c_void,
+            address as *const c_void,
         )
     };
     (failed == 0).then_some(value)
@@ -50,17 +55,7 @@ pub fn read<T: Default>(address: u64, field: Field) -> Option<T> {
     if !knows(field) {
         return None;
     }
-    let mut value = T::default();
-    let at = place(address, field);
-    // SAFETY: the helper checks the address that it reads; the buffer is as long as said.
-    let failed = unsafe {
-        bpf_probe_read_kernel(
-            (&raw mut value).cast(),
-            size_of::<T>() as u32,
-            at as *const c_void,
-        )
-    };
-    (failed == 0).then_some(value)
+    at(place(address, field))
 }
 
 /// As [`read`], 0 where it cannot be: without a branch for the verifier to follow, because the helper clears what it cannot
