@@ -3,8 +3,8 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -19,7 +19,7 @@ use nix::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::host::Host;
+use crate::{host::Host, http};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(50);
@@ -188,18 +188,12 @@ impl Agent {
     }
 
     fn get(&self, path: &str) -> Result<String> {
-        let mut stream =
-            TcpStream::connect_timeout(&self.address, TIMEOUT).context("connect to the agent")?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.0\r\nHost: agent\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-        ensure!(head.contains(" 200"), "the agent answered `{head}`");
-        Ok(body.to_owned())
+        let answer = http::get(self.address, path).context("ask the agent")?;
+        ensure!(
+            answer.status == 200,
+            "the agent answered {path} with {answer:?}"
+        );
+        Ok(answer.body)
     }
 
     /// The accounts of `device` [sent, received] once they hold `interface` bytes and do not move any more.

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::scratch::of_the_dead;
+use crate::{mounts, scratch::of_the_dead};
 
 /// A killed process leaves its group a moment after it is collected.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -24,8 +24,7 @@ pub struct Slice {
 impl Slice {
     /// Makes it, and removes what killed runs left of theirs.
     pub fn new(prefix: &str) -> Result<Self> {
-        let mounts = fs::read_to_string("/proc/self/mounts").context("read `/proc/self/mounts`")?;
-        let root = unified(&mounts).context("no cgroup2 in `/proc/self/mounts`: mount it first")?;
+        let root = mounts::unified()?;
         for stale in of_the_dead(&root, prefix) {
             remove(&stale);
         }
@@ -71,34 +70,4 @@ fn remove(slice: &Path) -> bool {
     }
     let _ = fs::remove_dir(slice);
     !slice.exists()
-}
-
-fn unified(mounts: &str) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
-        let mut words = line.split(' ').skip(1);
-        let (path, kind) = (words.next()?, words.next()?);
-        (kind == "cgroup2").then(|| PathBuf::from(path))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_unified_hierarchy_is_found_in_both_layouts() {
-        for (mounts, path) in [
-            (
-                "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n",
-                Some("/sys/fs/cgroup"),
-            ),
-            (
-                "cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n",
-                Some("/sys/fs/cgroup/unified"),
-            ),
-            ("tmpfs /tmp tmpfs rw 0 0\n", None),
-        ] {
-            assert_eq!(unified(mounts), path.map(PathBuf::from), "{mounts}");
-        }
-    }
 }

@@ -3,8 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -13,7 +12,14 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
-use crate::{Testbed, agent::Account, host::Host, process::Process, scratch::Scratch};
+use crate::{
+    Testbed,
+    agent::Account,
+    host::Host,
+    http::{self, Answer},
+    process::Process,
+    scratch::Scratch,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
@@ -132,30 +138,19 @@ impl Observed {
 
     /// What it answers to `GET path` when all is well.
     pub fn text(&self, path: &str) -> Result<String> {
-        let (status, body) = self.get(path)?;
-        ensure!(status == 200, "the agent answered {path} with {status}");
-        Ok(body)
+        let answer = self.get(path)?;
+        ensure!(
+            answer.status == 200,
+            "the agent answered {path} with {answer:?}"
+        );
+        Ok(answer.body)
     }
 
     /// Status and body of what it answers to `GET path`.
-    pub fn get(&self, path: &str) -> Result<(u16, String)> {
-        let ask = || -> Result<String> {
-            let mut stream = TcpStream::connect_timeout(&self.address, TIMEOUT)
-                .context("connect to the agent")?;
-            stream.set_read_timeout(Some(TIMEOUT))?;
-            write!(
-                stream,
-                "GET {path} HTTP/1.0\r\nHost: agent\r\nConnection: close\r\n\r\n"
-            )?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        };
-        let answer = self.host.as_ref().map_or_else(ask, |host| host.run(ask))?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
-        let status = status.with_context(|| format!("no status in `{head}`"))?;
-        Ok((status, body.to_owned()))
+    pub fn get(&self, path: &str) -> Result<Answer> {
+        let ask = || http::get(self.address, path);
+        let answer = self.host.as_ref().map_or_else(ask, |host| host.run(ask));
+        answer.context("ask the agent")
     }
 
     /// Fails once it has ended.

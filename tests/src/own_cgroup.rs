@@ -9,6 +9,8 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use crate::mounts;
+
 const PREFIX: &str = "observer-tests-own-";
 
 /// Left and removed when dropped; what this process started must have ended by then.
@@ -23,7 +25,7 @@ impl OwnCgroup {
     /// Makes it below the root of the unified hierarchy and moves this process there.
     pub fn enter() -> Result<Self> {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
-        let root = unified_hierarchy()?;
+        let root = mounts::unified()?;
         sweep(&root);
         let counter = COUNTER.fetch_add(1, Ordering::Relaxed);
         let path = root.join(format!("{PREFIX}{}-{counter}", std::process::id()));
@@ -52,16 +54,6 @@ fn move_to(cgroup: &Path) -> Result<()> {
     let file = cgroup.join("cgroup.procs");
     // 0 is the writer itself.
     fs::write(&file, "0").with_context(|| format!("write `{}`", file.display()))
-}
-
-fn unified_hierarchy() -> Result<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").context("read `/proc/self/mounts`")?;
-    mounts
-        .lines()
-        .map(|line| line.split(' ').collect::<Vec<_>>())
-        .find(|columns| columns.get(2) == Some(&"cgroup2"))
-        .and_then(|columns| columns.get(1).map(PathBuf::from))
-        .context("no unified cgroup hierarchy is mounted")
 }
 
 /// The path in the line `0::PATH`.

@@ -3,8 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -14,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{host::Host, process::Process};
+use crate::{host::Host, http, process::Process};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
@@ -198,28 +197,14 @@ fn spawn(host: &Host, program: &Path, directory: &Path, configuration: &str) -> 
 }
 
 /// The body of what `address` answers to GET `path`, asked inside `host`; anything but 200 is an error.
-pub fn get(host: &Host, address: SocketAddr, path: &str) -> Result<String> {
-    let answer = host.run(|| -> Result<String> {
-        let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)
-            .with_context(|| format!("connect to `{address}`"))?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    })?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
-    let status = head.lines().next().unwrap_or_default();
+fn get(host: &Host, address: SocketAddr, path: &str) -> Result<String> {
+    let answer = host.run(|| http::get(address, path))?;
     // Prometheus' errors are in its JSON.
     ensure!(
-        status.contains(" 200") || body.starts_with("{\"status\":\"error\""),
-        "`{path}`: `{status}`: {}",
-        body.trim()
+        answer.status == 200 || answer.body.starts_with("{\"status\":\"error\""),
+        "`{path}`: {answer:?}"
     );
-    Ok(body.to_owned())
+    Ok(answer.body)
 }
 
 fn series(answer: &Value, expression: &str) -> Result<Vec<Series>> {

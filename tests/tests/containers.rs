@@ -10,21 +10,16 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use common::{PORT, guarded};
-use nix::{
-    mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
-    sys::statfs::{CGROUP2_SUPER_MAGIC, statfs},
-};
+use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, statfs};
 use observer_tests::{
     Host, Testbed, Wire,
     agent::{Agent, uplink},
-    topology,
+    mounts, topology,
 };
 use serde_json::{Value, json};
 
@@ -65,20 +60,13 @@ fn containers_in_the_unified_layout() {
         if !has_runc() {
             return Ok(());
         }
-        thread::spawn(|| -> Result<()> {
-            unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS)?;
-            let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-            mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
-            let root = "/sys/fs/cgroup";
+        mounts::with_own(|| {
+            let root = Path::new("/sys/fs/cgroup");
             if statfs(root)?.filesystem_type() != CGROUP2_SUPER_MAGIC {
-                let plain = MsFlags::empty();
-                mount(Some("cgroup2"), root, Some("cgroup2"), plain, None::<&str>)
-                    .context("mount the unified hierarchy")?;
+                mounts::mount_at(root, "cgroup2")?;
             }
             all()
         })
-        .join()
-        .map_err(|_| anyhow::anyhow!("panicked"))?
     });
 }
 

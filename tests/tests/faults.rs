@@ -5,7 +5,7 @@ mod common;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -13,8 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use common::{PORT, guarded};
 use nix::{
-    mount::{MntFlags, MsFlags, mount, umount, umount2},
-    sched::{CloneFlags, unshare},
+    mount::{MntFlags, umount, umount2},
     sys::time::TimeSpec,
     time::{ClockId, clock_gettime, clock_settime},
 };
@@ -23,6 +22,7 @@ use observer_tests::{
     agent::{Account, Agent, uplink},
     capture::View,
     links::{self, Link},
+    mounts,
     topology::{self, Bridged},
     traffic::TcpTalk,
 };
@@ -216,36 +216,15 @@ fn two_more_ticks(agent: &Agent) -> Result<()> {
     agent.metrics().map(drop)
 }
 
-/// Runs `test` on a thread with a mount namespace of its own, which the agent that it starts shares.
+/// Runs `test` with mounts of its own, which the agent that it starts shares, and a directory for them.
 fn with_own_mounts(test: impl FnOnce(&Path) -> Result<()> + Send + 'static) -> Result<()> {
-    thread::spawn(move || -> Result<()> {
-        unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS)
-            .context("a mount namespace of our own")?;
-        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
+    mounts::with_own(|| {
         let directory = std::env::temp_dir().join(format!("observer-fault-{}", std::process::id()));
         fs::create_dir_all(&directory)?;
         let done = test(&directory);
         let _ = fs::remove_dir_all(&directory);
         done
     })
-    .join()
-    .map_err(|_| anyhow::anyhow!("panicked"))?
-}
-
-fn mount_at(path: &Path, kind: &str) -> Result<()> {
-    fs::create_dir_all(path)?;
-    mount(Some(kind), path, Some(kind), MsFlags::empty(), None::<&str>)
-        .with_context(|| format!("mount {kind} at `{}`", path.display()))
-}
-
-fn unified_mounts() -> Result<Vec<PathBuf>> {
-    let mounts = fs::read_to_string("/proc/thread-self/mounts")?;
-    let mounts = mounts.lines().filter_map(|line| {
-        let words: Vec<&str> = line.split(' ').collect();
-        (*words.get(2)? == "cgroup2").then(|| PathBuf::from(words[1]))
-    });
-    Ok(mounts.collect())
 }
 
 #[test]
@@ -253,7 +232,7 @@ fn the_cgroup_root_mounted_elsewhere_and_nowhere() {
     guarded("the_cgroup_root_mounted_elsewhere_and_nowhere", || {
         with_own_mounts(|directory| {
             let root = directory.join("unified");
-            mount_at(&root, "cgroup2")?;
+            mounts::mount_at(&root, "cgroup2")?;
             let bed = Bed::new()?;
             let agent = bed.agent(&["--cgroup", &root.to_string_lossy()])?;
             let meter = bed.meter()?;
@@ -262,13 +241,13 @@ fn the_cgroup_root_mounted_elsewhere_and_nowhere() {
             bed.traffic()?;
             let elsewhere = noticed(&agent, &fault("cgroup_moved", "repaired", 1), since)?;
             let since = Instant::now();
-            for path in unified_mounts()? {
+            for path in mounts::of_kind("cgroup2")? {
                 umount2(&path, MntFlags::MNT_DETACH)
                     .with_context(|| format!("unmount `{}`", path.display()))?;
             }
             bed.traffic()?;
             let nowhere = noticed(&agent, &degraded("cgroup_moved", 1), since)?;
-            mount_at(&root, "cgroup2")?;
+            mounts::mount_at(&root, "cgroup2")?;
             noticed(&agent, &degraded("cgroup_moved", 0), Instant::now())?;
             let accounts = bed.closed(&agent, meter)?;
             umount(&root)?;
@@ -286,7 +265,7 @@ fn the_filesystem_of_the_pins_gone_and_back() {
     guarded("the_filesystem_of_the_pins_gone_and_back", || {
         with_own_mounts(|directory| {
             let bpf = directory.join("bpf");
-            mount_at(&bpf, "bpf")?;
+            mounts::mount_at(&bpf, "bpf")?;
             let bed = Bed::new()?;
             let pins = bpf.join("observer").to_string_lossy().into_owned();
             let arguments = ["--tick", TICK_WORD, "--pin", &pins];
@@ -298,7 +277,7 @@ fn the_filesystem_of_the_pins_gone_and_back() {
             umount2(&bpf, MntFlags::MNT_DETACH)?;
             bed.traffic()?;
             let gone = noticed(&agent, &fault("pins_gone", "degraded", 1), since)?;
-            mount_at(&bpf, "bpf")?;
+            mounts::mount_at(&bpf, "bpf")?;
             let back = noticed(&agent, &fault("pins_gone", "repaired", 1), Instant::now())?;
             println!("gone noticed after {gone:?}, mended after {back:?}");
             // The new pins are good: a killed agent's successor continues them.

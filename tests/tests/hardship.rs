@@ -6,15 +6,12 @@ use std::{path::Path, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use common::{PORT, balances, guarded, no_gap_and_no_double, sum};
-use nix::{
-    mount::{MsFlags, mount, umount},
-    sched::{CloneFlags, unshare},
-    sys::signal::Signal,
-};
+use nix::{mount::umount, sys::signal::Signal};
 use observer_tests::{
     Host, Meter, Testbed, Wire,
     agent::{Account, Agent, uplink},
     capture::View,
+    mounts,
     offload::Offload,
     qdisc::TokenBucket,
     topology::{self, Bridged},
@@ -318,33 +315,14 @@ fn killed_and_restarted() {
             .ok()
             .and_then(|text| text.parse().ok())
             .unwrap_or(5);
-        thread::spawn(move || kill_again_and_again(restarts))
-            .join()
-            .map_err(|_| anyhow::anyhow!("panicked"))?
+        mounts::with_own(move || kill_again_and_again(restarts))
     });
 }
 
 fn kill_again_and_again(restarts: u32) -> Result<()> {
-    unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS)
-        .context("a mount namespace of our own")?;
-    mount(
-        None::<&str>,
-        "/",
-        None::<&str>,
-        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-        None::<&str>,
-    )?;
     let directory = std::env::temp_dir().join(format!("observer-restart-{}", std::process::id()));
     let pins = directory.join("bpf");
-    std::fs::create_dir_all(&pins)?;
-    mount(
-        Some("bpf"),
-        &pins,
-        Some("bpf"),
-        MsFlags::empty(),
-        None::<&str>,
-    )
-    .context("mount a bpf filesystem")?;
+    mounts::mount_at(&pins, "bpf")?;
     let done = restart_under_traffic(restarts, &directory, &pins.join("observer"));
     let _ = umount(&pins);
     let _ = std::fs::remove_dir_all(&directory);

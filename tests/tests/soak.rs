@@ -5,9 +5,9 @@
 mod common;
 
 use std::{
+    ffi::OsStr,
     fs,
-    net::{Shutdown, SocketAddr, TcpStream, UdpSocket},
-    process::{Command, Stdio},
+    net::{SocketAddr, UdpSocket},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use common::{
     PORT, guarded,
-    places::{Places, serve},
+    places::{Places, Server, said},
 };
 use observer_tests::{
     Testbed, Wire,
@@ -42,7 +42,7 @@ fn memory_stays_under_churn() {
         let places = Places::new("soak")?;
         places.copies(PROGRAM, &["alpha", "beta", "gamma", "delta"])?;
         let server = net.far_address(4, PORT);
-        let far = serve(&net.far, server)?;
+        let far = Server::start(&net.far, server)?;
         let agent = Agent::start(
             std::slice::from_ref(&uplink(&net.near, net.near_device)),
             &["--tick", "5"],
@@ -57,11 +57,7 @@ fn memory_stays_under_churn() {
                 .map_err(|_| anyhow::anyhow!("the churn panicked"))??;
             held
         })?;
-        net.near.run(|| {
-            TcpStream::connect(server).and_then(|stream| stream.shutdown(Shutdown::Write))
-        })?;
-        far.join()
-            .map_err(|_| anyhow::anyhow!("the far server panicked"))??;
+        far.end(&net.near)?;
         agent.stop()?;
         let (Some(warm), Some(last)) = (held.get(4), held.last()) else {
             println!("too short to compare: minute 5 is warm");
@@ -114,19 +110,20 @@ fn churn(net: &Bridged, places: &Places, server: SocketAddr, over: &AtomicBool) 
             break;
         }
         let start = Instant::now();
-        let mut command = Command::new(PROGRAM);
-        command
-            .args(["churn", &ROUND.to_string(), &server.to_string()])
-            .args([&places.programs, &places.cgroup])
-            .arg(format!("round{round}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let output = net.near.spawn(command)?.output(MINUTE)?;
-        ensure!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
+        let (count, called, unit) = (
+            ROUND.to_string(),
+            server.to_string(),
+            format!("round{round}"),
         );
+        let arguments: [&OsStr; 6] = [
+            "churn".as_ref(),
+            count.as_ref(),
+            called.as_ref(),
+            places.programs.as_ref(),
+            places.cgroup.as_ref(),
+            unit.as_ref(),
+        ];
+        said(&net.near, PROGRAM, arguments, MINUTE)?;
         net.near.run(|| -> Result<()> {
             let socket = UdpSocket::bind("0.0.0.0:0")?;
             for remote in 0..REMOTES {

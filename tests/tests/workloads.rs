@@ -5,6 +5,7 @@ mod common;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
     io::{Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     path::Path,
@@ -15,7 +16,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use common::{
     PORT, guarded,
-    places::{Places, serve},
+    places::{Places, Server, said, succeeded},
 };
 use observer_tests::{
     Testbed, Wire,
@@ -98,29 +99,22 @@ fn owners_of_short_processes() {
         places.copies(PROGRAM, &["alpha", "beta", "gamma", "delta"])?;
         let uplink = uplink(&net.near, net.near_device);
         let server = net.far_address(4, PORT);
-        let far = serve(&net.far, server)?;
+        let far = Server::start(&net.far, server)?;
         let agent = Agent::start(std::slice::from_ref(&uplink), &["--tick", "2"])?;
-        let mut command = Command::new(PROGRAM);
-        command
-            .args(["churn", &count.to_string(), &server.to_string()])
-            .args([&places.programs, &places.cgroup])
-            .arg("job")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let output = net.near.spawn(command)?.output(TIMEOUT)?;
-        ensure!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        net.near.run(|| {
-            TcpStream::connect(server).and_then(|stream| stream.shutdown(Shutdown::Write))
-        })?;
-        far.join()
-            .map_err(|_| anyhow::anyhow!("the far server panicked"))??;
+        let (count_word, server_word) = (count.to_string(), server.to_string());
+        let arguments: [&OsStr; 6] = [
+            "churn".as_ref(),
+            count_word.as_ref(),
+            server_word.as_ref(),
+            places.programs.as_ref(),
+            places.cgroup.as_ref(),
+            "job".as_ref(),
+        ];
+        let output = said(&net.near, PROGRAM, arguments, TIMEOUT)?;
+        far.end(&net.near)?;
         let metrics = agent.metrics()?;
         let records = agent.stop()?;
-        let declared = declarations(&output.stdout)?;
+        let declared = declarations(&output)?;
         ensure!(declared.len() == count, "{} declarations", declared.len());
         let tally = tally(&records, &uplink, "local_port", &declared);
         let lost: Vec<_> = metrics
@@ -279,13 +273,7 @@ fn served(net: &Bridged, serving: &Serving, port: u16) -> Result<Vec<Value>> {
         }
         Ok(())
     })?;
-    let output = server.output(TIMEOUT)?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    declarations(&output.stdout)
+    declarations(&succeeded(server.output(TIMEOUT)?)?)
 }
 
 /// Two processes write to one socket; who called is the owner. A socket older than the agent gets its holder.
@@ -296,7 +284,7 @@ fn owners_of_shared_and_older_sockets() {
         let net = topology::bridged(&bed, &Wire::default())?;
         let uplink = uplink(&net.near, net.near_device);
         let server = net.far_address(4, PORT);
-        let far = serve(&net.far, server)?;
+        let far = Server::start(&net.far, server)?;
         // Connected before the agent is there.
         let mut older = net.near.run(|| TcpStream::connect(server))?;
         let agent = Agent::start(std::slice::from_ref(&uplink), &["--tick", "0.5"])?;
@@ -304,31 +292,13 @@ fn owners_of_shared_and_older_sockets() {
         std::thread::sleep(Duration::from_millis(1_500));
         older.shutdown(Shutdown::Write)?;
         older.read_to_end(&mut Vec::new())?;
-        let mut command = Command::new(PROGRAM);
-        command
-            .args(["share", &server.to_string()])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let output = net.near.spawn(command)?.output(TIMEOUT)?;
-        ensure!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        net.near.run(|| {
-            TcpStream::connect(server).and_then(|stream| stream.shutdown(Shutdown::Write))
-        })?;
-        far.join()
-            .map_err(|_| anyhow::anyhow!("the far server panicked"))??;
+        let arguments = ["share", &server.to_string()];
+        let output = said(&net.near, PROGRAM, arguments, TIMEOUT)?;
+        far.end(&net.near)?;
         let port = older.local_addr()?.port();
         drop(older);
         let records = agent.stop()?;
-        let tally = tally(
-            &records,
-            &uplink,
-            "local_port",
-            &declarations(&output.stdout)?,
-        );
+        let tally = tally(&records, &uplink, "local_port", &declarations(&output)?);
         ensure!(tally.right == 1, "{tally:?}");
         let held: Vec<&Value> = records
             .iter()

@@ -1,29 +1,76 @@
 //! Where short processes live, and who they call.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
+    process::{Command, Output, Stdio},
+    thread::JoinHandle,
+    time::Duration,
 };
 
-use anyhow::{Context as _, Result};
-use observer_tests::Host;
+use anyhow::{Context as _, Result, anyhow, ensure};
+use observer_tests::{Host, mounts};
 
-/// Answers whoever calls, until it is told to stop by a connection that sends nothing.
-pub fn serve(far: &Host, address: SocketAddr) -> Result<std::thread::JoinHandle<Result<()>>> {
-    let listener = far.run(|| TcpListener::bind(address)).context("listen")?;
-    Ok(far.start("far-server", move || {
-        for stream in listener.incoming() {
-            let mut stream = stream?;
-            let mut request = Vec::new();
-            if stream.read_to_end(&mut request)? == 0 {
-                return Ok(());
+/// A server that answers whoever calls.
+pub struct Server {
+    address: SocketAddr,
+    thread: JoinHandle<Result<()>>,
+}
+
+impl Server {
+    pub fn start(far: &Host, address: SocketAddr) -> Result<Self> {
+        let listener = far.run(|| TcpListener::bind(address)).context("listen")?;
+        let thread = far.start("far-server", move || {
+            for stream in listener.incoming() {
+                let mut stream = stream?;
+                let mut request = Vec::new();
+                if stream.read_to_end(&mut request)? == 0 {
+                    return Ok(());
+                }
+                stream.write_all(&[b'a'; 1_000])?;
             }
-            stream.write_all(&[b'a'; 1_000])?;
-        }
-        Ok(())
-    })?)
+            Ok(())
+        })?;
+        Ok(Self { address, thread })
+    }
+
+    /// Ends it, by a connection from `near` that sends nothing.
+    pub fn end(self, near: &Host) -> Result<()> {
+        let address = self.address;
+        near.run(|| {
+            TcpStream::connect(address).and_then(|stream| stream.shutdown(Shutdown::Write))
+        })?;
+        let ended = self.thread.join();
+        ended.map_err(|_| anyhow!("the far server panicked"))?
+    }
+}
+
+/// What `program`, run on `host` with `arguments`, wrote to standard output; anything but success is an error.
+pub fn said<S: AsRef<OsStr>>(
+    host: &Host,
+    program: &str,
+    arguments: impl IntoIterator<Item = S>,
+    timeout: Duration,
+) -> Result<Vec<u8>> {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    succeeded(host.spawn(command)?.output(timeout)?)
+}
+
+/// Standard output of a program that succeeded.
+pub fn succeeded(output: Output) -> Result<Vec<u8>> {
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(output.stdout)
 }
 
 /// Directories of the run that go with the value: programs, and cgroups below one of its own.
@@ -35,18 +82,7 @@ pub struct Places {
 impl Places {
     pub fn new(name: &str) -> Result<Self> {
         let unique = format!("observer-test-{name}-{}", std::process::id());
-        let mounts = fs::read_to_string("/proc/self/mounts")?;
-        let root = mounts
-            .lines()
-            .filter_map(|line| {
-                line.split(' ')
-                    .collect::<Vec<_>>()
-                    .get(1..3)
-                    .map(<[_]>::to_vec)
-            })
-            .find(|words| words[1] == "cgroup2")
-            .map(|words| PathBuf::from(words[0]))
-            .context("no unified cgroup hierarchy is mounted")?;
+        let root = mounts::unified()?;
         let places = Self {
             programs: std::env::temp_dir().join(&unique),
             cgroup: root.join(&unique),

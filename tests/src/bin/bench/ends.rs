@@ -13,7 +13,7 @@ use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::Pid,
 };
-use observer_tests::topology::Direct;
+use observer_tests::{mounts, topology::Direct};
 
 const PREFIX: &str = "observer-bench-";
 const NEAR_CPU: usize = 0;
@@ -94,7 +94,7 @@ struct NearCgroup {
 
 impl NearCgroup {
     fn make() -> Result<Self> {
-        let root = unified_hierarchy()?;
+        let root = mounts::unified()?;
         sweep(&root);
         let process = root.join(format!("{PREFIX}{}", std::process::id()));
         let threads = process.join("near");
@@ -117,16 +117,6 @@ impl Drop for NearCgroup {
         let _ = fs::remove_dir(&self.threads);
         let _ = fs::remove_dir(&self.process);
     }
-}
-
-fn unified_hierarchy() -> Result<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts")?;
-    mounts
-        .lines()
-        .map(|line| line.split(' ').collect::<Vec<_>>())
-        .find(|columns| columns.get(2) == Some(&"cgroup2"))
-        .and_then(|columns| columns.get(1).map(PathBuf::from))
-        .context("no unified cgroup hierarchy is mounted")
 }
 
 /// Removes what runs left that were killed.

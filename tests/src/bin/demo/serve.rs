@@ -38,7 +38,7 @@ pub fn links(observed: &Observed) -> Result<Links> {
         ("coverage", "/coverage", true),
         ("health", "/healthz", false),
     ] {
-        let (status, _) = observed.get(path)?;
+        let status = observed.get(path)?.status;
         if status == 200 {
             links.push((name, format!("http://{address}{path}")));
         } else {
