@@ -1,5 +1,6 @@
 //! The types that pass between the stages: values and their words, no behaviour of any one stage.
 
+pub mod churn;
 pub mod counters;
 pub mod flow;
 pub mod identity;

@@ -196,6 +196,7 @@ struct Agent {
 
 impl Agent {
     fn start(settings: &Settings, hurry: Hurry) -> Result<Self> {
+        let heap = Heap::new();
         let flows = settings.loaded.config.flows.as_ref();
         let addresses = AddressTable::embedded().context("read the embedded address table")?;
         let context = Arc::new(context::of(&settings.loaded, &addresses)?);
@@ -248,7 +249,7 @@ impl Agent {
             namespaces,
             holder_walks: HolderWalks::default(),
             faults: Faults::default(),
-            heap: Heap::default(),
+            heap,
             findings: Vec::new(),
             print_tick_times: settings.print_tick_times,
         })

@@ -7,6 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use observer_core::model::churn::clear_marks;
+
 use super::{IDLE_TICKS, Place};
 
 /// Cgroups remembered; a node with 250 pods has some 2,000.
@@ -80,6 +82,7 @@ impl Cgroups {
     pub fn forget(&mut self, tick: u32) {
         self.known
             .retain(|_, cgroup| cgroup.used_tick.saturating_add(IDLE_TICKS) > tick);
+        clear_marks(&mut self.known);
     }
 
     /// Cgroups that found no room.

@@ -3,6 +3,7 @@
 
 mod cgroups;
 mod processes;
+mod words;
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
@@ -10,6 +11,7 @@ use observer_core::{
     attribute::CgroupPlace,
     decode::Note,
     model::{
+        churn::clear_marks,
         flow::{Comm, FlowTotals},
         identity::Word,
         kernel::Losses,
@@ -18,10 +20,9 @@ use observer_core::{
     },
 };
 
-use self::{cgroups::Cgroups, processes::Processes};
+use self::{cgroups::Cgroups, processes::Processes, words::Words};
 
-/// Workloads kept ready, one a cgroup and process: what a hash table of 2^14 places holds before it grows. Beyond, each is
-/// put together anew.
+/// Workloads kept ready, one a cgroup and executable. Beyond, each is put together anew.
 const WORKLOADS_MAX: usize = 14_336;
 /// Digits of a container's id in a workload's name, as docker and crictl print it.
 const SHORT_ID: usize = 12;
@@ -37,14 +38,15 @@ pub struct Workloads {
     cgroups: Cgroups,
     processes: Processes,
     known: HashMap<Key, Known>,
+    words: Words,
     tick: u32,
 }
 
 /// What a workload is put together from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     cgroup_id: Option<u64>,
-    process: Option<(u32, u32)>,
+    executable: Option<Word>,
     /// Where the executable is not known.
     comm: Option<[u8; 16]>,
 }
@@ -61,6 +63,7 @@ impl Workloads {
             cgroups: Cgroups::of(root),
             processes: Processes::default(),
             known: HashMap::new(),
+            words: Words::default(),
             tick: 0,
         }
     }
@@ -77,9 +80,10 @@ impl Workloads {
                 pid,
                 process,
                 executable,
-            } => self
-                .processes
-                .learn(pid, process, executable.map(Word::from), self.tick),
+            } => {
+                let executable = executable.map(|path| self.words.share(&path));
+                self.processes.learn(pid, process, executable, self.tick);
+            }
             Note::Cgroup { id, path } => {
                 if let Some(path) = path {
                     self.cgroups.learn(id, &path, self.tick);
@@ -110,15 +114,16 @@ impl Workloads {
     /// Whose the flow is.
     pub fn of(&mut self, flow: &FlowTotals) -> Arc<Workload> {
         let owner = flow.owner.ok();
-        let process = owner.map(|owner| (owner.pid, owner.process));
-        let executable =
-            process.and_then(|(pid, process)| self.processes.executable(pid, process, self.tick));
+        let executable = owner.and_then(|owner| {
+            self.processes
+                .executable(owner.pid, owner.process, self.tick)
+        });
         let key = Key {
             cgroup_id: flow.cgroup_id,
-            process,
             comm: owner
                 .filter(|_| executable.is_none())
                 .map(|owner| owner.comm.0),
+            executable,
         };
         if let Some(known) = self.known.get_mut(&key) {
             known.used_tick = self.tick;
@@ -128,7 +133,8 @@ impl Workloads {
             .cgroup_id
             .and_then(|id| self.cgroups.place(id, self.tick));
         let comm = key.comm.map(Comm);
-        let workload = Arc::new(named(place, executable, comm));
+        let workload = named(place, key.executable.clone(), comm, &mut self.words);
+        let workload = Arc::new(workload);
         if self.known.len() < WORKLOADS_MAX {
             let known = Known {
                 workload: Arc::clone(&workload),
@@ -155,8 +161,11 @@ impl Workloads {
         let tick = self.tick;
         self.known
             .retain(|_, known| known.used_tick.saturating_add(idle_ticks) > tick);
+        clear_marks(&mut self.known);
         self.cgroups.forget(tick);
-        self.processes.forget(tick)
+        let forgotten = self.processes.forget(tick);
+        self.words.forget_unused();
+        forgotten
     }
 
     /// What found no room.
@@ -186,21 +195,26 @@ impl Place {
 }
 
 /// The workload is the container, else the unit, else the executable, else what the task calls itself.
-fn named(place: Option<Place>, executable: Option<Word>, comm: Option<Comm>) -> Workload {
+fn named(
+    place: Option<Place>,
+    executable: Option<Word>,
+    comm: Option<Comm>,
+    words: &mut Words,
+) -> Workload {
     let Place {
         container_id,
         systemd_unit,
     } = place.unwrap_or_default();
     let (kind, name) = if let Some(id) = &container_id {
         let short = id.get(..SHORT_ID).unwrap_or(id);
-        (Some("container"), Some(Word::from(short)))
+        (Some("container"), Some(words.share(short)))
     } else if systemd_unit.is_some() {
         (Some("unit"), systemd_unit.clone())
     } else if let Some(path) = &executable {
         let file = path.rsplit('/').next().unwrap_or(path);
-        (Some("executable"), Some(Word::from(file)))
+        (Some("executable"), Some(words.share(file)))
     } else if let Some(comm) = comm {
-        (Some("comm"), Some(Word::from(&*comm.to_text())))
+        (Some("comm"), Some(words.share(&comm.to_text())))
     } else {
         (None, None)
     };
@@ -208,7 +222,7 @@ fn named(place: Option<Place>, executable: Option<Word>, comm: Option<Comm>) -> 
         executable,
         container_id,
         systemd_unit,
-        kind: kind.map(Word::from),
+        kind: kind.map(|kind| words.share(kind)),
         name,
         ..Workload::default()
     }

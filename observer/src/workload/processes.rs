@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use observer_core::model::identity::Word;
+use observer_core::model::{churn::clear_marks, identity::Word};
 
 use super::IDLE_TICKS;
 
-/// Lives remembered: what a hash table of 2^15 places holds before it grows.
+/// Lives remembered: 2 MB of a hash table.
 pub const PROCESSES_MAX: usize = 28_672;
 
 #[derive(Default)]
@@ -59,6 +59,7 @@ impl Processes {
             }
             keep
         });
+        clear_marks(&mut self.lives);
         forgotten
     }
 

@@ -10,6 +10,7 @@ use super::{
     tail::Tails,
 };
 use crate::model::{
+    churn::clear_marks,
     flow::{FlowFlags, FlowKey, FlowTotals, RemoteKey},
     names::Outcome,
     time::UnixUs,
@@ -141,11 +142,13 @@ impl FlowTable {
     /// handed over whole: what two such passes did not have is gone.
     pub fn end_tick(&mut self, tick: u32, remotes_read: bool) {
         self.forget_finals(tick);
+        clear_marks(&mut self.sockets);
         if remotes_read {
             let pass = self.remote_passes;
             self.remotes
                 .retain(|_, state| state.seen_pass.saturating_add(1) >= pass);
             self.remote_passes = pass.saturating_add(1);
+            clear_marks(&mut self.remotes);
         }
         if tick.is_multiple_of(SWEEP_TICKS) {
             self.sockets.retain(|_, state| {

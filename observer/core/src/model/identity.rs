@@ -1,7 +1,7 @@
 //! What is known of a remote and how it is known. Holds the words alone; which evidence leads to them is the business
 //! of the stage `identify`.
 
-use std::{fmt, ops::Deref, sync::Arc};
+use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
@@ -12,6 +12,18 @@ pub struct Word(Arc<str>);
 impl Word {
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is another clone of it.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
+impl Borrow<str> for Word {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }
