@@ -12,8 +12,8 @@ use std::{
 /// at some hour of some day.
 pub fn clear_marks<K: Eq + Hash, V, S: BuildHasher + Default>(table: &mut HashMap<K, V, S>) {
     let held = table.len();
-    // The capacity is what it holds and places without a mark.
-    if table.capacity() - held < held / 4 {
+    // The capacity is what it holds and places without a mark; what comes until the next time has to fit in those.
+    if table.capacity() - held < held / 3 {
         let mut anew = HashMap::with_capacity_and_hasher(held + held / 2, S::default());
         anew.extend(table.drain());
         *table = anew;
