@@ -1,7 +1,7 @@
 //! Processes that did not open their sockets: the listener is standard input, as from a parent or a socket activator.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{IoSlice, IoSliceMut},
     net::{TcpListener, TcpStream},
     os::{
@@ -9,6 +9,8 @@ use std::{
         unix::net::UnixDatagram,
     },
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
@@ -18,6 +20,8 @@ use nix::{
 };
 
 use crate::{BYTES, program, serve};
+
+const POLL: Duration = Duration::from_millis(1);
 
 /// Takes standard input over: what it was is the owner's alone then.
 fn stdin() -> Result<OwnedFd> {
@@ -106,7 +110,9 @@ pub fn receive() -> Result<()> {
             if let ControlMessageOwned::ScmRights(descriptors) = part {
                 for descriptor in descriptors {
                     // SAFETY: the kernel has just made this descriptor for us.
-                    serve(unsafe { TcpStream::from_raw_fd(descriptor) })?;
+                    let stream = unsafe { TcpStream::from_raw_fd(descriptor) };
+                    wait_for_sole(&stream)?;
+                    serve(stream)?;
                 }
             }
         }
@@ -115,7 +121,25 @@ pub fn receive() -> Result<()> {
 
 /// Serves the connection that is standard input.
 pub fn talk() -> Result<()> {
-    serve(TcpStream::from(stdin()?))
+    let stream = TcpStream::from(stdin()?);
+    wait_for_sole(&stream)?;
+    serve(stream)
+}
+
+/// Waits until the parent has let go of its copy: whoever lets a socket go last is its `last_holder`, and a busy parent may
+/// be slower than all that a child does.
+fn wait_for_sole(stream: &TcpStream) -> Result<()> {
+    let own = fs::read_link(format!("/proc/self/fd/{}", stream.as_raw_fd()))
+        .context("find the socket's number")?;
+    let parents = format!("/proc/{}/fd", nix::unistd::getppid());
+    loop {
+        let held = fs::read_dir(&parents).with_context(|| format!("list `{parents}`"))?;
+        let mut held = held.flatten().map(|entry| fs::read_link(entry.path()));
+        if !held.any(|link| link.is_ok_and(|link| link == own)) {
+            return Ok(());
+        }
+        thread::sleep(POLL);
+    }
 }
 
 /// Writes to the connection that is standard input, and leaves it open.
