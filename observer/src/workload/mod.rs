@@ -132,10 +132,12 @@ impl Workloads {
         let place = flow
             .cgroup_id
             .and_then(|id| self.cgroups.place(id, self.tick));
+        // A cgroup that is not known yet may be told of later; what is kept would outlive that.
+        let is_settled = place.is_some() || flow.cgroup_id.is_none();
         let comm = key.comm.map(Comm);
         let workload = named(place, key.executable.clone(), comm, &mut self.words);
         let workload = Arc::new(workload);
-        if self.known.len() < WORKLOADS_MAX {
+        if is_settled && self.known.len() < WORKLOADS_MAX {
             let known = Known {
                 workload: Arc::clone(&workload),
                 used_tick: self.tick,

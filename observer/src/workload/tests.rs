@@ -118,6 +118,22 @@ fn a_cgroup_that_came_later_is_looked_for_and_one_that_is_gone_was_told_of() {
     assert_eq!(units, [Some("later.service"), Some("gone.service"), None]);
 }
 
+/// What is kept by cgroup and executable is of every process that runs it.
+#[test]
+fn a_cgroup_that_is_told_of_late_is_known_from_then_on() {
+    let root = Directory::new("late");
+    let mut workloads = Workloads::new(root.0.clone());
+    let flow = flow(888_888, Err(OwnerMissing::Unseen));
+    workloads.prepare(std::iter::once(&flow));
+    assert_eq!(workloads.of(&flow).systemd_unit, None);
+    workloads.learn(Note::Cgroup {
+        id: 888_888,
+        path: Some("/system.slice/late.service".to_owned()),
+    });
+    let unit = workloads.of(&flow).systemd_unit.clone();
+    assert_eq!(unit.as_deref(), Some("late.service"));
+}
+
 #[test]
 fn what_is_idle_is_forgotten_and_the_caches_are_bounded() {
     let root = Directory::new("bounds");
