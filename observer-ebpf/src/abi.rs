@@ -2,13 +2,14 @@
 //! padding, native byte order unless a field says otherwise; sizes and offsets are asserted at compile time, and
 //! [`VERSION`] is part of the pin path, so two builds that disagree never share a map.
 
+pub mod capture;
 pub mod field;
 pub mod note;
 
 use core::mem::{offset_of, size_of};
 
 /// Raised by hand whenever a struct, a constant's meaning or a map's declaration in this crate changes.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Index of the sent half of every `[_; 2]` counter.
 pub const EGRESS: usize = 0;
@@ -65,6 +66,16 @@ pub mod flag {
     pub const FROM_START: u32 = 1 << 8;
     /// The state callback ran while the connection was being closed: it will run for CLOSE too.
     pub const STATE_FOLLOWED: u32 = 1 << 9;
+    /// Nothing more of the sent stream is looked at for a name.
+    pub const LOOKED: u32 = 1 << 10;
+    /// The sent stream began as a TLS handshake does.
+    pub const TLS: u32 = 1 << 11;
+    /// The sent stream began as a plain HTTP request does.
+    pub const HTTP: u32 = 1 << 12;
+    /// The sent stream began as a dialogue with a proxy does (HTTP CONNECT, SOCKS5).
+    pub const PROXY: u32 = 1 << 13;
+    /// What was looked for went beyond a bound, or found no room in the ring.
+    pub const LOOK_CUT: u32 = 1 << 14;
     /// A RST was received.
     pub const RESET_IN: u32 = 1 << 16;
     /// A FIN was received.
@@ -424,10 +435,12 @@ pub enum Lost {
     Headers = 5,
     /// What is known of a process or a cgroup did not fit into the ring of notes.
     NoteRing = 6,
+    /// Bytes that name a flow did not fit into the ring of captures.
+    CaptureRing = 7,
 }
 
 /// Number of [`Lost`] variants.
-pub const LOSSES: u32 = 7;
+pub const LOSSES: u32 = 8;
 
 /// Key of the address table: a network in the IPv6 space (IPv4 under ::ffff:0:0/96), laid out as the kernel's
 /// `struct bpf_lpm_trie_key` wants it.

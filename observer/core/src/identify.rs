@@ -3,3 +3,4 @@
 
 pub mod address;
 pub mod classify;
+pub mod name;

@@ -3,11 +3,13 @@
 pub mod churn;
 pub mod counters;
 pub mod flow;
+pub mod host_name;
 pub mod identity;
 pub mod kernel;
 pub mod lookup;
 pub mod names;
 pub mod record;
+pub mod signal;
 pub mod time;
 pub mod workload;
 

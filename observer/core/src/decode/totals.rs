@@ -146,6 +146,7 @@ pub fn losses(counts: &[u64; abi::LOSSES as usize]) -> Losses {
         (abi::Lost::Slot, LossPlace::Slot),
         (abi::Lost::Headers, LossPlace::Headers),
         (abi::Lost::NoteRing, LossPlace::NoteRing),
+        (abi::Lost::CaptureRing, LossPlace::CaptureRing),
     ];
     PLACES
         .into_iter()

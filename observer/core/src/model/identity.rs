@@ -5,6 +5,8 @@ use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
+use super::names::{ApiState, BlindReason, PathKind};
+
 /// A name out of a table or a rule (`eastus`, `s3`). Shared: a clone costs a counter, not a copy.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Word(Arc<str>);
@@ -148,6 +150,8 @@ impl Serialize for Confidence {
 /// Where a flow goes, as far as it is known. `None` is "not known", never "none"; the default knows nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Identity {
+    /// Name the client asked for, lower case, without a trailing dot.
+    pub server_name: Option<Word>,
     /// Who sells the service.
     pub provider: Option<Word>,
     /// Whose model or product answers.
@@ -159,8 +163,18 @@ pub struct Identity {
     /// Country, lower case, ISO 3166; only where no region is known.
     pub geography: Option<Word>,
     pub service: Option<Word>,
+    /// Dialect spoken; `None` where a host speaks several and nothing tells which.
+    pub api_family: Option<Word>,
+    /// `None` is written as `unknown`.
+    pub api_state: Option<ApiState>,
     /// The CDN or proxy standing before the service; the hosting cloud is then not known.
     pub front: Option<Word>,
+    /// `None` is written as `unknown`.
+    pub path_kind: Option<PathKind>,
+    /// Gateways on the path, as the operator declared them, the nearest first.
+    pub path_elements: Vec<Word>,
+    /// Why the flow's own words do not name the service; `None` where they do.
+    pub blind_reason: Option<BlindReason>,
     pub basis: Option<Basis>,
     pub confidence: Option<Confidence>,
     /// One clause a claim, the most specific first, joined by `; `.

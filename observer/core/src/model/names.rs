@@ -238,6 +238,60 @@ impl Protocol {
 }
 
 words! {
+    /// Whether the provider keeps state of what is asked.
+    ApiState {
+        Stateless = "stateless",
+        Stateful = "stateful",
+        Realtime = "realtime",
+        AsyncJob = "async_job",
+        /// Keys, accounts, resources: no model or data is served.
+        ControlPlane = "control_plane",
+        /// The request's body decides, which nobody sees.
+        BodyDecides = "body_decides",
+        /// Requests of several kinds share the bytes.
+        Mixed = "mixed",
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// The way the bytes take from this host to the remote.
+    PathKind {
+        SameHost = "same_host",
+        SameZone = "same_zone",
+        InterZone = "inter_zone",
+        InterRegion = "inter_region",
+        Internet = "internet",
+        PrivateEndpoint = "private_endpoint",
+        Interconnect = "interconnect",
+        Peering = "peering",
+        /// Through a proxy that was told the target.
+        Proxy = "proxy",
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// Why the service that a flow goes to could not be named by its own words.
+    BlindReason {
+        /// The name is encrypted (Encrypted Client Hello); the outer one is its front's.
+        Ech = "ech",
+        /// The client's hello names no server.
+        NoServerName = "no_server_name",
+        /// The hello was longer than what is looked at, or a part of it was lost.
+        TruncatedHello = "truncated_hello",
+        /// The connection stood before the agent watched it.
+        OlderThanAgent = "older_than_agent",
+        /// DNS over TLS, HTTPS or QUIC: what was asked cannot be read.
+        EncryptedDns = "encrypted_dns",
+        /// The protocol names no host, or is none that is read.
+        NoHandshake = "no_handshake",
+        /// A bounded table of names had no room.
+        TableFull = "table_full",
+    }
+}
+
+words! {
     /// Where something is lost or refused; the label of `observer_events_lost_total`.
     LossPlace {
         /// An end of a flow did not fit into the kernel's ring.
@@ -254,6 +308,14 @@ words! {
         Headers = "headers",
         /// What is known of a process or a cgroup did not fit into the kernel's ring of notes; it is told again.
         NoteRing = "note_ring",
+        /// Bytes that name a flow did not fit into the kernel's ring of captures.
+        CaptureRing = "capture_ring",
+        /// Bytes that name a flow could not be read: no well-formed hello, Initial or DNS message (captures).
+        CaptureUnread = "capture_unread",
+        /// The agent's table of names under way was full (flows).
+        NameTable = "name_table",
+        /// The agent's table of DNS answers was full (addresses).
+        DnsTable = "dns_table",
         /// The agent's cache of processes was full: an executable stays unknown (processes).
         ProcessCache = "process_cache",
         /// The agent's cache of cgroups was full: a container or unit stays unknown (cgroups).

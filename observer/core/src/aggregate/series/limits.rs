@@ -4,7 +4,7 @@
 use super::{histogram::HISTOGRAM_SERIES, settings::SERIES_MAX_LEAST};
 use crate::model::{
     identity::Word,
-    names::{Direction, Label, OTHER, Outcome, SeriesMetric, UNKNOWN},
+    names::{ApiState, Direction, Label, OTHER, Outcome, PathKind, SeriesMetric, UNKNOWN},
 };
 
 /// Series kept free for everything that is not summed over records: accounts and remainders of up to 8 uplinks, losses,
@@ -37,7 +37,9 @@ pub struct Words {
     pub unknown: Word,
     pub other: Word,
     directions: [Word; 2],
-    outcomes: Vec<Word>,
+    outcomes: Box<[Word]>,
+    api_states: Box<[Word]>,
+    path_kinds: Box<[Word]>,
 }
 
 impl Limits {
@@ -102,10 +104,9 @@ impl Words {
             unknown: UNKNOWN.into(),
             other: OTHER.into(),
             directions: Direction::BOTH.map(|direction| direction.word().into()),
-            outcomes: Outcome::WORDS
-                .iter()
-                .map(|word| Word::from(*word))
-                .collect(),
+            outcomes: words(Outcome::WORDS),
+            api_states: words(ApiState::WORDS),
+            path_kinds: words(PathKind::WORDS),
         }
     }
 
@@ -114,11 +115,24 @@ impl Words {
     }
 
     pub fn outcome(&self, outcome: Outcome) -> Word {
-        self.outcomes
-            .get(outcome as usize)
-            .unwrap_or(&self.unknown)
-            .clone()
+        self.nth(&self.outcomes, outcome as usize)
     }
+
+    pub fn api_state(&self, state: ApiState) -> Word {
+        self.nth(&self.api_states, state as usize)
+    }
+
+    pub fn path_kind(&self, kind: PathKind) -> Word {
+        self.nth(&self.path_kinds, kind as usize)
+    }
+
+    fn nth(&self, words: &[Word], nth: usize) -> Word {
+        words.get(nth).unwrap_or(&self.unknown).clone()
+    }
+}
+
+fn words(words: &[&str]) -> Box<[Word]> {
+    words.iter().map(|word| Word::from(*word)).collect()
 }
 
 /// Lines of the text that one label set of a metric takes.

@@ -232,7 +232,12 @@ impl Source<'_> {
             Label::Provider => known(&identity.provider),
             Label::Vendor => known(&identity.vendor),
             Label::Service => known(&identity.service),
-            Label::ApiState | Label::PathKind => words.unknown.clone(),
+            Label::ApiState => identity
+                .api_state
+                .map_or_else(|| words.unknown.clone(), |state| words.api_state(state)),
+            Label::PathKind => identity
+                .path_kind
+                .map_or_else(|| words.unknown.clone(), |kind| words.path_kind(kind)),
             Label::Namespace => cut(known(&workload.namespace)),
             Label::Workload => cut(known(&workload.name)),
             Label::Outcome => self

@@ -6,7 +6,11 @@ use observer_ebpf::abi::{EGRESS, INGRESS};
 use super::{Field, FieldKind, FlowRecord, SCHEMA_VERSION};
 use crate::model::{
     flow::{Endpoint, Owner},
-    names::{Initiator, Outcome, OwnerBasis, OwnerMissing, Protocol, RecordKind, UNKNOWN},
+    identity::Word,
+    names::{
+        ApiState, BlindReason, Initiator, Outcome, OwnerBasis, OwnerMissing, PathKind, Protocol,
+        RecordKind,
+    },
 };
 
 /// A field that no stage of this version fills in.
@@ -140,23 +144,23 @@ fields! { |r|
         source_instance: Text "" nullable, since 1, "Its instance id." => r.context.source.instance;
     }
     "where to" {
-        server_name: Text "" nullable, since 1, "Name the client asked for." => NOT_SEEN;
+        server_name: Text "" nullable, since 1, "Name the client asked for." => r.identity.server_name;
         provider: Text "" nullable, since 1, "Who sells the service." => r.identity.provider;
         vendor: Text "" nullable, since 1, "Whose model or product answers." => r.identity.vendor;
         cloud: Text "" nullable, since 1, "Whose network the remote address belongs to." => r.identity.cloud;
         region: Text "" nullable, since 1, "The provider's own region name." => r.identity.region;
         geography: Text "" nullable, since 1, "Continent or country, where that is all there is." => r.identity.geography;
         service: Text "" nullable, since 1, "Service of the provider." => r.identity.service;
-        api_family: Text "" nullable, since 1, "Dialect spoken." => NOT_SEEN;
-        api_state: Text "" required, since 1, "Whether the provider keeps state." => UNKNOWN;
+        api_family: Text "" nullable, since 1, "Dialect spoken." => r.identity.api_family;
+        api_state: Text "" required, since 1, "Whether the provider keeps state." [ApiState::WORDS] => r.identity.api_state.unwrap_or(ApiState::Unknown);
         method: Text "" nullable, since 1, "Request method." => NOT_SEEN;
         route: Text "" nullable, since 1, "Matched route template; never the path." => NOT_SEEN;
         model: Text "" nullable, since 1, "Model id." => NOT_SEEN;
         residency_flags: TextList "" nullable, since 1, "What the request says of where it may be processed." => NOT_SEEN;
         front: Text "" nullable, since 1, "CDN or proxy before the service; the hosting cloud then cannot be seen." => r.identity.front;
-        path_kind: Text "" required, since 1, "Path the bytes took." => UNKNOWN;
-        path_elements: TextList "" nullable, since 1, "Gateways on the path, as the operator declared them." => NOT_SEEN;
-        blind_reason: Text "" nullable, since 1, "Why the service could not be seen." => NOT_SEEN;
+        path_kind: Text "" required, since 1, "Path the bytes took." [PathKind::WORDS] => r.identity.path_kind.unwrap_or(PathKind::Unknown);
+        path_elements: TextList "" nullable, since 1, "Gateways on the path, as the operator declared them." => known(&r.identity.path_elements);
+        blind_reason: Text "" nullable, since 1, "Why the service could not be seen." [BlindReason::WORDS] => r.identity.blind_reason;
         basis: Text "" nullable, since 1, "Evidence the identity rests on." => r.identity.basis;
         confidence: Text "" nullable, since 1, "How sure it is." => r.identity.confidence;
         evidence: Text "" nullable, since 1, "The evidence itself." => r.identity.evidence;
@@ -178,6 +182,11 @@ fn address(endpoint: Option<Endpoint>) -> Option<std::net::IpAddr> {
 
 fn port(endpoint: Option<Endpoint>) -> Option<u16> {
     endpoint.map(|endpoint| endpoint.port)
+}
+
+/// An empty list is not known.
+fn known(words: &[Word]) -> Option<&[Word]> {
+    (!words.is_empty()).then_some(words)
 }
 
 fn comm(owner: &Owner) -> std::borrow::Cow<'_, str> {

@@ -1,0 +1,105 @@
+//! What passes from the stage that reads captured bytes to the one that names flows: a capture as it came, what a
+//! client's first words say, what a DNS answer says. Holds values only; reads and judges nothing.
+
+use std::net::IpAddr;
+
+use super::{flow::Endpoint, host_name::HostName, names::Protocol};
+
+/// Bytes of the closed list ([`observer_ebpf::abi::capture`]) that belong together, of one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capture<'a> {
+    /// Of the socket.
+    pub cookie: u64,
+    /// `None` where the kernel could not say.
+    pub netns_cookie: Option<u64>,
+    /// When the packet passed the hook, CLOCK_MONOTONIC.
+    pub at_ns: u64,
+    pub protocol: Protocol,
+    pub local: Endpoint,
+    pub remote: Endpoint,
+    pub kind: CaptureKind,
+    /// More belonged here and was beyond a bound.
+    pub cut: bool,
+    pub bytes: &'a [u8],
+}
+
+/// What the bytes of a capture are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaptureKind {
+    /// Bytes of the client's TLS handshake stream from this offset on, without record headers.
+    Hello { offset: u32 },
+    /// One QUIC Initial packet of the client.
+    Quic,
+    /// One DNS message.
+    Dns,
+    /// A part of a stream of DNS messages; `sequence` is TCP's of its first byte.
+    DnsStream { sequence: u32 },
+    /// Value of a `Host` field.
+    Host,
+    /// Target of an HTTP CONNECT request.
+    Connect,
+    /// A SOCKS5 request from its address type on.
+    Socks,
+}
+
+/// What a client said at the start of a connection of whom it wants to reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub by: AskedBy,
+    /// `None` where the words name nobody.
+    pub server_name: Option<HostName>,
+    /// Where the words name an address instead: an IP literal.
+    pub address: Option<IpAddr>,
+    /// Application protocols that the client offers (RFC 7301), at most [`ALPN_MAX`], in its order.
+    pub alpn: Vec<Box<[u8]>>,
+    pub ech: Ech,
+    /// Highest TLS version that the client offers, as on the wire (0x0303, 0x0304); `None` outside TLS.
+    pub tls_version: Option<u16>,
+}
+
+/// Application protocols that are kept of one hello.
+pub const ALPN_MAX: usize = 8;
+
+/// By which words a client asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AskedBy {
+    TlsHello,
+    QuicHello,
+    /// The `Host` of a plain request.
+    Host,
+    /// A proxy was asked to connect (HTTP CONNECT).
+    Connect,
+    /// A proxy was asked to connect (SOCKS5).
+    Socks,
+}
+
+/// Whether a hello has the extension of Encrypted Client Hello (RFC 9849). On the wire the grease of a client that has no
+/// key looks like the real one; whether the outer name is one under which keys are published tells them apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Ech {
+    #[default]
+    Absent,
+    /// The extension is there: the name is that of the server whose key was used, or all of it is grease.
+    Outer,
+}
+
+/// What one DNS message answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsAnswer {
+    /// The name that was asked for.
+    pub question: HostName,
+    /// Addresses at the end of the chain of aliases that starts at the question, at most [`ADDRESSES_MAX`], with the
+    /// smallest time to live along the chain, seconds. Hints of HTTPS records (RFC 9460) are among them.
+    pub addresses: Vec<(IpAddr, u32)>,
+    /// The aliases in order, without the question; at most [`ALIASES_MAX`].
+    pub aliases: Vec<HostName>,
+    /// Public names of the keys for Encrypted Client Hello that the answer publishes.
+    pub ech_public_names: Vec<HostName>,
+    /// Addresses or aliases were beyond a bound and were left out.
+    pub cut: bool,
+}
+
+/// Addresses that are kept of one answer.
+pub const ADDRESSES_MAX: usize = 64;
+/// Aliases that are followed in one answer.
+pub const ALIASES_MAX: usize = 16;
