@@ -1,7 +1,7 @@
 //! What one tick costs: `cargo run --release -p observer-core --example tick_cost [FLOWS]`. Prints nanoseconds per flow
 //! for each step, and the memory that the pipeline keeps per live flow.
 
-use std::{env, fs, hint::black_box, mem::offset_of, net::IpAddr, sync::Arc, time::Instant};
+use std::{env, fs, hint::black_box, mem::offset_of, sync::Arc, time::Instant};
 
 use observer_core::{
     decode,
@@ -157,8 +157,8 @@ struct Tables {
 }
 
 impl Lookup for Tables {
-    fn identity(&self, _: Option<IpAddr>, tag: u32) -> Arc<Identity> {
-        Arc::clone(&self.identities[tag as usize])
+    fn identity(&self, flow: &FlowTotals) -> Arc<Identity> {
+        Arc::clone(&self.identities[flow.tag as usize])
     }
 
     fn destination(&self, tag: u32) -> Arc<Identity> {

@@ -3,4 +3,7 @@
 
 pub mod address;
 pub mod classify;
+pub mod combine;
+pub mod dns;
 pub mod name;
+pub mod naming;

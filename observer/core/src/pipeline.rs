@@ -12,7 +12,7 @@ use crate::{
     },
     attribute::{Applied, Batch, Change, FLOWS_MAX, FlowTable, Interval, Tails},
     model::{
-        flow::{FlowTotals, RemoteKey},
+        flow::{FlowKey, FlowTotals, RemoteKey},
         kernel::{Losses, SlotTotals, UplinkIndex},
         lookup::Lookup,
         names::LossPlace,
@@ -161,6 +161,12 @@ impl Pipeline {
         self.context = context;
     }
 
+    /// Whether the flow is one of those that are followed.
+    #[must_use]
+    pub fn follows(&self, key: &FlowKey) -> bool {
+        self.table.follows(key)
+    }
+
     /// Takes in one tick. Each record is given to `write` once.
     pub fn tick(
         &mut self,
@@ -279,7 +285,7 @@ impl Pipeline {
             },
             device: ifindex
                 .and_then(|ifindex| lookup.device(flow.netns_cookie, flow.netns_inode, ifindex)),
-            identity: lookup.identity(flow.remote.map(|remote| remote.address), flow.tag),
+            identity: lookup.identity(flow),
             workload: lookup.workload(flow),
         }
     }

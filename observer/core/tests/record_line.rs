@@ -7,7 +7,10 @@ use observer_core::model::{
     counters::Counters,
     flow::{Comm, Endpoint, FlowFlags, FlowId, FlowKey, FlowTotals, Owner, Timing},
     identity::{Basis, Confidence, Identity, Word},
-    names::{Initiator, Outcome, OwnerBasis, OwnerMissing, Protocol, RecordKind},
+    names::{
+        ApiState, BlindReason, Initiator, Outcome, OwnerBasis, OwnerMissing, PathKind, Protocol,
+        RecordKind,
+    },
     record::{FIELDS, FieldKind, FlowRecord, RecordContext, SourcePlace},
     time::UnixUs,
     workload::Workload,
@@ -102,13 +105,19 @@ fn totals() -> FlowTotals {
 fn identity() -> Identity {
     let word = |word: &str| Some(Word::from(word));
     Identity {
+        server_name: word("bucket.s3.us-east-1.amazonaws.com"),
         provider: word("amazon"),
         vendor: word("openai"),
         cloud: word("aws"),
         region: word("us-east-1"),
         geography: word("us"),
         service: word("s3"),
+        api_family: word("storage"),
+        api_state: Some(ApiState::ControlPlane),
         front: word("cloudflare"),
+        path_kind: Some(PathKind::Internet),
+        path_elements: word("nat_gateway").into_iter().collect(),
+        blind_reason: Some(BlindReason::Ech),
         basis: Some(Basis::Address),
         confidence: Some(Confidence::Likely),
         evidence: word("192.0.2.0/24 s3 us-east-1"),

@@ -5,7 +5,6 @@ mod simulated;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    net::IpAddr,
     sync::Arc,
 };
 
@@ -79,7 +78,7 @@ fn step(with_losses: bool) -> impl Strategy<Value = Step> {
 struct Tables;
 
 impl Lookup for Tables {
-    fn identity(&self, _: Option<IpAddr>, _: u32) -> Arc<Identity> {
+    fn identity(&self, _: &FlowTotals) -> Arc<Identity> {
         Arc::default()
     }
 

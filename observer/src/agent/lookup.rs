@@ -1,7 +1,7 @@
 //! Answers the pipeline's questions: whose address, which interface, which uplink. Holds the address table and what was
 //! found out about the uplinks at the start.
 
-use std::{cell::RefCell, collections::HashMap, net::IpAddr, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use observer_core::{
     identify::address::{AddressTable, TagSetId},
@@ -80,8 +80,8 @@ impl Tables {
 }
 
 impl Lookup for Tables {
-    fn identity(&self, _remote: Option<IpAddr>, tag: u32) -> Arc<Identity> {
-        self.destination(tag)
+    fn identity(&self, flow: &FlowTotals) -> Arc<Identity> {
+        self.destination(flow.tag)
     }
 
     fn destination(&self, tag: u32) -> Arc<Identity> {

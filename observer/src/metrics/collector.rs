@@ -9,7 +9,7 @@ use observer_core::{
     model::{
         identity::Word,
         kernel::ProgramRunTime,
-        names::{Fault, UNKNOWN},
+        names::{BlindReason, Fault, UNKNOWN},
     },
 };
 use prometheus::{
@@ -20,9 +20,9 @@ use prometheus::{
 use super::{
     BuildInfo, FaultState, Latest, Published, Reloads,
     declare::{
-        BALANCE_BYTES, BPF_RUN_SECONDS, BUILD_INFO, DEGRADED, EVENTS_LOST, FAULTS, INTERFACE_BYTES,
-        Kind, Metric, OF_SNAPSHOT, RELOAD_SUCCESS, REMAINDER_BYTES, SERIES_EXPIRED,
-        SERIES_OVERFLOW, declared,
+        BALANCE_BYTES, BLIND_BYTES, BPF_RUN_SECONDS, BUILD_INFO, DEGRADED, EVENTS_LOST, FAULTS,
+        INTERFACE_BYTES, Kind, Metric, OF_SNAPSHOT, RELOAD_SUCCESS, REMAINDER_BYTES,
+        SERIES_EXPIRED, SERIES_OVERFLOW, declared,
     },
     published,
 };
@@ -203,6 +203,7 @@ fn of_snapshot(snapshot: &Snapshot) -> Vec<proto::MetricFamily> {
         balances(snapshot),
         interfaces(snapshot),
         losses(snapshot),
+        blind(snapshot),
         single(SERIES_OVERFLOW, snapshot.series.overflowed as f64),
         single(SERIES_EXPIRED, snapshot.series.expired as f64),
     ]);
@@ -261,6 +262,14 @@ fn losses(snapshot: &Snapshot) -> proto::MetricFamily {
     let mut family = Family::new(EVENTS_LOST);
     for (place, lost) in &snapshot.losses {
         family.add(&[place.word()], *lost as f64);
+    }
+    family.finish()
+}
+
+fn blind(snapshot: &Snapshot) -> proto::MetricFamily {
+    let mut family = Family::new(BLIND_BYTES);
+    for (reason, bytes) in BlindReason::ALL.iter().zip(snapshot.series.blind_bytes) {
+        family.add(&[reason.word()], bytes as f64);
     }
     family.finish()
 }

@@ -177,6 +177,15 @@ pub const EVENTS_LOST: Metric = Metric {
     buckets_us: &[],
 };
 
+pub const BLIND_BYTES: Metric = Metric {
+    name: "observer_blind_bytes_total",
+    kind: Kind::Counter,
+    unit: "bytes",
+    help: "Wire bytes, both directions, of records of flows that this host opened and that neither their own words nor DNS named, by the reason.",
+    labels: &["reason"],
+    buckets_us: &[],
+};
+
 pub const FAULTS: Metric = Metric {
     name: "observer_faults_total",
     kind: Kind::Counter,
@@ -331,6 +340,7 @@ pub const OF_SNAPSHOT: &[Metric] = &[
     BALANCE_BYTES,
     INTERFACE_BYTES,
     EVENTS_LOST,
+    BLIND_BYTES,
     FAULTS,
     DEGRADED,
     SERIES_OVERFLOW,

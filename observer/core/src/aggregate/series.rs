@@ -27,7 +27,7 @@ use self::{
 use crate::model::{
     counters::Counters,
     identity::Word,
-    names::{Direction, Label, Outcome, SeriesMetric},
+    names::{BlindReason, Direction, Label, Outcome, SeriesMetric},
 };
 
 /// All sums of one agent since its start.
@@ -38,6 +38,7 @@ pub struct Series {
     limits: Limits,
     idle_ns: u64,
     expired: u64,
+    blind: [u64; BlindReason::ALL.len()],
 }
 
 /// All series at one moment.
@@ -48,6 +49,8 @@ pub struct SeriesSnapshot {
     pub overflowed: u64,
     /// Series that expired.
     pub expired: u64,
+    /// Wire bytes of both directions of flows that nothing named, by the reason, in the order of [`BlindReason::ALL`].
+    pub blind_bytes: [u64; BlindReason::ALL.len()],
 }
 
 /// The series of one metric, in no order.
@@ -84,6 +87,7 @@ impl Series {
             limits: Limits::new(*series_max, kept),
             idle_ns: u64::try_from(idle_expiry.as_nanos()).unwrap_or(u64::MAX),
             expired: 0,
+            blind: [0; BlindReason::ALL.len()],
         }
     }
 
@@ -122,6 +126,7 @@ impl Series {
             metrics: metrics.collect(),
             overflowed: self.limits.overflowed,
             expired: self.expired,
+            blind_bytes: self.blind,
         }
     }
 
@@ -130,9 +135,15 @@ impl Series {
             scratch,
             tables,
             limits,
+            blind,
             ..
         } = self;
         for tally in scratch.drain() {
+            if let Some(reason) = tally.identity.blind_reason {
+                let bytes = tally.counters.wire_bytes.iter();
+                let sum = &mut blind[reason as usize];
+                *sum = bytes.fold(*sum, |sum, bytes| sum.saturating_add(*bytes));
+            }
             fold_bytes(&tally, tables, limits, now_ns);
             fold_flows(&tally, tables, limits, now_ns);
             fold_times(&tally, tables, limits, now_ns);

@@ -138,6 +138,15 @@ impl FlowTable {
         }
     }
 
+    /// Whether the flow is in the table.
+    #[must_use]
+    pub fn follows(&self, key: &FlowKey) -> bool {
+        match key {
+            FlowKey::Socket(cookie) => self.sockets.contains_key(cookie),
+            FlowKey::Remote(remote) => self.remotes.contains_key(remote),
+        }
+    }
+
     /// Ends a tick: forgets what cannot change any more. `remotes_read` says whether the table of UDP remotes was
     /// handed over whole: what two such passes did not have is gone.
     pub fn end_tick(&mut self, tick: u32, remotes_read: bool) {

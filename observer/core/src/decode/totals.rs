@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn every_loss_has_a_place() {
-        let losses = losses(&[1, 2, 3, 4, 5, 6, 7]);
+        let losses = losses(&[1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(losses.len(), abi::LOSSES as usize);
         assert_eq!(losses.get(&LossPlace::Headers), Some(&6));
     }

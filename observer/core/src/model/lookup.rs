@@ -1,14 +1,15 @@
 //! What the pipeline asks of its surroundings while it writes a record. The edges and the identify stage answer; the
 //! stages see this trait alone.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use super::{flow::FlowTotals, identity::Identity, kernel::UplinkIndex, workload::Workload};
 
 /// Answers must not block: they are asked for once a record.
 pub trait Lookup {
-    /// Whose address a flow's remote is, given the tag set that the kernel found for it.
-    fn identity(&self, remote: Option<IpAddr>, tag: u32) -> Arc<Identity>;
+    /// Where a flow goes, as far as is known now. Flows that go to the same place should be given the same value: sums are
+    /// kept by its address.
+    fn identity(&self, flow: &FlowTotals) -> Arc<Identity>;
 
     /// What is known of a tag set alone: the kernel's totals have no address.
     fn destination(&self, tag: u32) -> Arc<Identity>;

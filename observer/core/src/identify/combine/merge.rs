@@ -1,0 +1,205 @@
+//! A believed name over what the address says. Which name is believed is decided before.
+
+use super::{Combined, Named, api_state};
+use crate::{
+    identify::name::NameIdentity,
+    model::identity::{Basis, Confidence, Identity, Word},
+};
+
+/// Words of the address table for what is no cloud's.
+const NO_CLOUDS: [&str; 3] = ["private", "cluster", "internet"];
+/// Fronts that are a cloud's own, and answer in its data centres too.
+const CLOUD_FRONTS: [(&str, &str); 2] = [("cloudfront", "aws"), ("azurefrontdoor", "azure")];
+
+pub(super) fn over_address(named: &Named, address: &Identity) -> Combined {
+    let Some(known) = &named.known else {
+        return unknown_name(named, address);
+    };
+    let place = Place::of(known, address);
+    let mut sure = match (named.certain && known.verified, place.agreed) {
+        (true, true) => Confidence::Certain,
+        (true, false) | (false, _) => Confidence::Likely,
+    };
+    if place.conflict.is_some() {
+        sure = Confidence::Ambiguous;
+    }
+    let mut evidence = vec![format!("{}: {}", named.how, words(known))];
+    evidence.extend(place.conflict.clone());
+    evidence.extend(address.evidence.as_deref().map(str::to_owned));
+    let identity = Identity {
+        server_name: Some(named.name.word()),
+        provider: known.provider.clone(),
+        vendor: known.vendor.clone(),
+        cloud: place.cloud,
+        geography: geography(place.region.as_ref(), known, address),
+        region: place.region,
+        service: known.service.clone(),
+        api_family: known.api_family.clone(),
+        api_state: api_state(known),
+        front: place.front,
+        basis: Some(named.basis),
+        confidence: Some(sure),
+        evidence: Some(evidence.join("; ").into()),
+        ..Identity::default()
+    };
+    Combined {
+        identity,
+        is_private_endpoint: known.is_private_endpoint,
+        is_proxy: false,
+    }
+}
+
+/// A name that no pattern knows leaves all to the address, but is recorded.
+fn unknown_name(named: &Named, address: &Identity) -> Combined {
+    let mut identity = Identity {
+        server_name: Some(named.name.word()),
+        ..address.clone()
+    };
+    prepend(&mut identity, &format!("{}: in no pattern", named.how));
+    Combined {
+        identity,
+        ..Combined::default()
+    }
+}
+
+/// Puts a clause before the evidence.
+pub(super) fn prepend(identity: &mut Identity, clause: &str) {
+    let evidence = match identity.evidence.as_deref() {
+        Some(rest) if !rest.is_empty() => format!("{clause}; {rest}"),
+        Some(_) | None => clause.to_owned(),
+    };
+    identity.evidence = Some(evidence.into());
+    identity.basis = identity.basis.or(Some(Basis::Address));
+}
+
+fn words(known: &NameIdentity) -> &str {
+    known
+        .evidence
+        .as_deref()
+        .unwrap_or("a pattern without a source")
+}
+
+/// Where the remote stands, by name and address.
+struct Place {
+    cloud: Option<Word>,
+    region: Option<Word>,
+    front: Option<Word>,
+    /// The address says of the cloud or the front what the name says.
+    agreed: bool,
+    conflict: Option<String>,
+}
+
+impl Place {
+    fn of(known: &NameIdentity, address: &Identity) -> Self {
+        let silent = address
+            .cloud
+            .as_deref()
+            .is_none_or(|cloud| NO_CLOUDS.contains(&cloud))
+            && address.front.is_none();
+        if silent {
+            return Self::by_name(known, address);
+        }
+        let by_address = Self {
+            cloud: address.cloud.clone(),
+            region: address.region.clone(),
+            front: address.front.clone(),
+            agreed: false,
+            conflict: None,
+        };
+        match (&known.cloud, &known.front) {
+            (Some(cloud), _) if address.cloud.as_ref() == Some(cloud) => {
+                Self::in_one_cloud(known, address)
+            }
+            (Some(cloud), front) if is_own_front(address.front.as_deref(), cloud) => Self {
+                cloud: Some(cloud.clone()),
+                region: known.region.clone(),
+                agreed: front.is_none() || *front == address.front,
+                ..by_address
+            },
+            (_, Some(front)) if address.front.as_ref() == Some(front) => Self {
+                agreed: true,
+                ..by_address
+            },
+            (None, None) => Self {
+                // The region of a service that may stand anywhere is where the address is.
+                region: known.region.clone().or(by_address.region.clone()),
+                ..by_address
+            },
+            (None, Some(_)) if !known.verified => by_address,
+            (Some(_), _) | (None, Some(_)) => Self {
+                conflict: Some(contradiction(known, address)),
+                ..by_address
+            },
+        }
+    }
+
+    /// The address says nothing of a cloud: it is private, or no table has it.
+    fn by_name(known: &NameIdentity, address: &Identity) -> Self {
+        let is_private = address.cloud.as_deref() != Some("internet");
+        let cloud = known.cloud.clone();
+        Self {
+            region: known.region.clone(),
+            // A front does not answer at a private address.
+            front: known.front.clone().filter(|_| !is_private),
+            cloud: match (&cloud, &known.front) {
+                (Some(_), _) => cloud,
+                (None, Some(_)) if !is_private => None,
+                (None, _) => address.cloud.clone(),
+            },
+            agreed: false,
+            conflict: None,
+        }
+    }
+
+    fn in_one_cloud(known: &NameIdentity, address: &Identity) -> Self {
+        let place = Self {
+            cloud: address.cloud.clone(),
+            region: None,
+            front: address.front.clone(),
+            agreed: true,
+            conflict: None,
+        };
+        let stated = address.region.as_ref().filter(|region| *region != "global");
+        match (&known.region, stated) {
+            (Some(named), Some(stated)) if named != stated => Self {
+                conflict: Some(format!("the name says {named}, the address {stated}")),
+                ..place
+            },
+            (named, stated) => Self {
+                region: named
+                    .clone()
+                    .or_else(|| stated.cloned())
+                    .or_else(|| address.region.clone()),
+                ..place
+            },
+        }
+    }
+}
+
+fn is_own_front(front: Option<&str>, cloud: &str) -> bool {
+    front.is_some_and(|front| CLOUD_FRONTS.contains(&(front, cloud)))
+}
+
+fn contradiction(known: &NameIdentity, address: &Identity) -> String {
+    let named = known.cloud.as_ref().or(known.front.as_ref());
+    let stated = address.front.as_ref().or(address.cloud.as_ref());
+    let word = |word: Option<&Word>| word.map_or("unknown", Word::as_str).to_owned();
+    format!(
+        "the name says {}, the address {}: a proxy or a relay",
+        word(named),
+        word(stated)
+    )
+}
+
+/// Only where no region is known.
+fn geography(region: Option<&Word>, known: &NameIdentity, address: &Identity) -> Option<Word> {
+    match region {
+        Some(_) => None,
+        None => known.geography.clone().or_else(|| {
+            address
+                .geography
+                .clone()
+                .filter(|_| address.front.is_none())
+        }),
+    }
+}

@@ -1,0 +1,250 @@
+//! Where each live flow goes: keeps what its client said and what DNS answered, and combines both with what the caller
+//! knows of the address. Reads no packet and holds no table of names or networks.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasher, Hash},
+    sync::Arc,
+};
+
+use observer_ebpf::abi::{EGRESS, flag};
+
+use super::{
+    combine::{Combined, Names, Resolved, Signals, combine},
+    dns::{DnsTable, LATE_NS},
+};
+use crate::model::{
+    churn::clear_marks,
+    flow::{FlowKey, FlowTotals, RemoteKey},
+    identity::{Identity, Word},
+    names::{BlindReason, Initiator, Protocol},
+    signal::{Asked, AskedBy, DnsAnswer, Ech},
+};
+
+/// Flows of which something was said that are kept at the same time, as many as the table of flows has; what finds no
+/// room is counted.
+pub const NAMED_MAX: usize = 262_144;
+/// Identities kept ready; they are made again when there are more.
+pub const IDENTITIES_MAX: usize = 8_192;
+/// Port of DNS over TLS and QUIC (RFC 7858, RFC 9250).
+const ENCRYPTED_DNS_PORT: u16 = 853;
+/// Ticks for which a flow may be spoken of before its first reading.
+const UNSEEN_TICKS: u32 = 2;
+
+/// What is known of the names of all live flows.
+#[derive(Debug, Default)]
+pub struct Naming {
+    sockets: HashMap<u64, Spoken>,
+    remotes: HashMap<RemoteKey, Spoken>,
+    dns: DnsTable,
+    identities: HashMap<Alike, Arc<Combined>>,
+    tick: u32,
+    refused: u64,
+}
+
+/// What one flow's client said, and what it was answered.
+#[derive(Debug, Default)]
+struct Spoken {
+    asked: Option<Arc<Asked>>,
+    unread: Option<BlindReason>,
+    resolved: Option<Arc<[Resolved]>>,
+    since: u32,
+}
+
+/// Flows that agree in this have one identity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Alike {
+    /// Tag set of the address.
+    tag: u32,
+    asked: Option<(AskedBy, Option<Word>, Ech)>,
+    resolved: Vec<Word>,
+    blind: Option<BlindReason>,
+}
+
+impl Naming {
+    /// Takes in what a flow's client said. What it says first counts.
+    pub fn say(&mut self, key: FlowKey, asked: Asked) {
+        if let Some(spoken) = self.spoken(key)
+            && spoken.asked.is_none()
+        {
+            spoken.asked = Some(Arc::new(asked));
+        }
+    }
+
+    /// Takes in why a flow's words could not be read.
+    pub fn fail(&mut self, key: FlowKey, reason: BlindReason) {
+        if let Some(spoken) = self.spoken(key) {
+            spoken.unread = Some(reason);
+        }
+    }
+
+    /// Takes in an answer that a socket of this namespace was given.
+    pub fn answer(&mut self, netns_cookie: u64, answer: &DnsAnswer, at_ns: u64) {
+        self.dns.take(netns_cookie, answer, at_ns);
+    }
+
+    /// Where a flow goes, as far as is known now, given the tag set of the address that is judged and what the address table
+    /// says of it. Flows that go to the same place by the same evidence are given the same value.
+    pub fn of(
+        &mut self,
+        flow: &FlowTotals,
+        (tag, address): (u32, &Identity),
+        names: &impl Names,
+        now_ns: u64,
+    ) -> Arc<Combined> {
+        let resolved = self.resolved(flow, now_ns);
+        let spoken = find(&self.sockets, &self.remotes, &flow.key);
+        let asked = spoken.and_then(|spoken| spoken.asked.clone());
+        let blind = spoken
+            .and_then(|spoken| spoken.unread)
+            .or_else(|| unsaid(flow));
+        let name = |asked: &Asked| asked.server_name.as_ref().map(|name| name.word());
+        let alike = Alike {
+            tag,
+            asked: asked
+                .as_deref()
+                .map(|asked| (asked.by, name(asked), asked.ech)),
+            resolved: resolved.iter().map(|found| found.name.word()).collect(),
+            blind,
+        };
+        if let Some(known) = self.identities.get(&alike) {
+            return Arc::clone(known);
+        }
+        let signals = Signals {
+            address,
+            asked: asked.as_deref(),
+            resolved: &resolved,
+            blind,
+        };
+        let combined = Arc::new(combine(&signals, names));
+        if self.identities.len() >= IDENTITIES_MAX {
+            self.identities.clear();
+        }
+        self.identities.insert(alike, Arc::clone(&combined));
+        combined
+    }
+
+    /// The names, or the networks, are others from now on.
+    pub fn forget_identities(&mut self) {
+        self.identities.clear();
+    }
+
+    /// Ends a tick.
+    pub fn end_tick(&mut self, now_ns: u64) {
+        self.tick = self.tick.saturating_add(1);
+        self.dns.end_tick(now_ns);
+    }
+
+    /// Forgets the flows that have ended. Not each tick: all are asked about.
+    pub fn forget(&mut self, lives: impl Fn(&FlowKey) -> bool) {
+        let tick = self.tick;
+        let is_new = |spoken: &Spoken| spoken.since.saturating_add(UNSEEN_TICKS) >= tick;
+        self.sockets
+            .retain(|cookie, spoken| is_new(spoken) || lives(&FlowKey::Socket(*cookie)));
+        self.remotes
+            .retain(|remote, spoken| is_new(spoken) || lives(&FlowKey::Remote(*remote)));
+        clear_marks(&mut self.sockets);
+        clear_marks(&mut self.remotes);
+    }
+
+    /// Flows whose words found no room.
+    #[must_use]
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Addresses of DNS answers that found no room.
+    #[must_use]
+    pub const fn answers_refused(&self) -> u64 {
+        self.dns.refused()
+    }
+
+    fn spoken(&mut self, key: FlowKey) -> Option<&mut Spoken> {
+        let room = self.sockets.len() + self.remotes.len() < NAMED_MAX;
+        let spoken = match key {
+            FlowKey::Socket(cookie) => entry(&mut self.sockets, cookie, room, self.tick),
+            FlowKey::Remote(remote) => entry(&mut self.remotes, remote, room, self.tick),
+        };
+        if spoken.is_none() {
+            self.refused = self.refused.saturating_add(1);
+        }
+        spoken
+    }
+
+    /// The names that DNS gave for the flow's address. An answer that is found stays the flow's when its time is over.
+    fn resolved(&mut self, flow: &FlowTotals, now_ns: u64) -> Arc<[Resolved]> {
+        let spoken = find(&self.sockets, &self.remotes, &flow.key);
+        let known = spoken.and_then(|spoken| spoken.resolved.clone());
+        let is_settled = now_ns > flow.start_ns.saturating_add(LATE_NS);
+        if let Some(known) = known.filter(|_| is_settled) {
+            return known;
+        }
+        let (Some(netns_cookie), Some(remote)) = (flow.netns_cookie, flow.remote) else {
+            return Arc::default();
+        };
+        let found = self.dns.names(netns_cookie, remote.address, flow.start_ns);
+        let found: Arc<[Resolved]> = found.into();
+        if !found.is_empty()
+            && let Some(spoken) = self.spoken(flow.key)
+        {
+            spoken.resolved = Some(Arc::clone(&found));
+        }
+        found
+    }
+}
+
+fn find<'s>(
+    sockets: &'s HashMap<u64, Spoken>,
+    remotes: &'s HashMap<RemoteKey, Spoken>,
+    key: &FlowKey,
+) -> Option<&'s Spoken> {
+    match key {
+        FlowKey::Socket(cookie) => sockets.get(cookie),
+        FlowKey::Remote(remote) => remotes.get(remote),
+    }
+}
+
+fn entry<K: Eq + Hash, S: BuildHasher>(
+    table: &mut HashMap<K, Spoken, S>,
+    key: K,
+    room: bool,
+    tick: u32,
+) -> Option<&mut Spoken> {
+    match table.entry(key) {
+        Entry::Occupied(held) => Some(held.into_mut()),
+        Entry::Vacant(free) if room => Some(free.insert(Spoken {
+            since: tick,
+            ..Spoken::default()
+        })),
+        Entry::Vacant(_) => None,
+    }
+}
+
+/// Why a flow whose client was not heard has no name of its own; `None` where it needs none, or has said nothing yet.
+fn unsaid(flow: &FlowTotals) -> Option<BlindReason> {
+    let sent = flow.counters.payload_bytes.get(EGRESS).copied();
+    if flow.initiator == Initiator::Remote || sent.unwrap_or_default() == 0 {
+        return None;
+    }
+    if flow
+        .remote
+        .is_some_and(|remote| remote.port == ENCRYPTED_DNS_PORT)
+    {
+        return Some(BlindReason::EncryptedDns);
+    }
+    let flags = flow.flags;
+    if flow.protocol == Protocol::Tcp && !flags.has(flag::FROM_START) {
+        return Some(BlindReason::OlderThanAgent);
+    }
+    if flags.has(flag::LOOK_CUT) {
+        return Some(BlindReason::TruncatedHello);
+    }
+    if flags.has(flag::TLS) && !flags.has(flag::LOOKED) {
+        // The hello is under way.
+        return None;
+    }
+    Some(BlindReason::NoHandshake)
+}
+
+#[cfg(test)]
+mod tests;
