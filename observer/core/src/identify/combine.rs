@@ -206,7 +206,6 @@ fn blind_reason(signals: &Signals<'_>, names: &impl Names) -> Option<BlindReason
         Some(asked) if is_encrypted(asked, signals.resolved, names) => Some(BlindReason::Ech),
         // Nothing is hidden where the target is an address.
         Some(asked) if matches!(asked.by, AskedBy::Connect | AskedBy::Socks) => None,
-        Some(asked) if asked.by == AskedBy::Host => Some(BlindReason::NoHandshake),
         Some(_) => Some(BlindReason::NoServerName),
         None => signals.blind,
     }

@@ -276,7 +276,7 @@ words! {
     BlindReason {
         /// The name is encrypted (Encrypted Client Hello); the outer one is its front's.
         Ech = "ech",
-        /// The client's hello names no server.
+        /// The client's hello, or its request, names no server but an address at the most.
         NoServerName = "no_server_name",
         /// The hello was longer than what is looked at, or a part of it was lost.
         TruncatedHello = "truncated_hello",
