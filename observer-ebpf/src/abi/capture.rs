@@ -35,6 +35,8 @@ pub const SOCKS: u8 = 7;
 
 /// [`Head::flags`]: more of this hand-over's unit belonged here, and was beyond a bound.
 pub const CUT: u8 = 1;
+/// [`Head::flags`]: of a further remote of a UDP socket, whose flow is in the table of those, and not of the socket's own.
+pub const FURTHER: u8 = 2;
 
 /// What stands before the data of one hand-over; `bytes` of data follow it in the ring.
 #[repr(C)]

@@ -1,11 +1,21 @@
 //! From bytes of the kernel's maps and rings to model types. Every size is checked, nothing panics, and a value that
 //! no variant stands for is an error that names it. Knows no map and no earlier reading.
 
+mod capture;
+pub mod dns;
+pub mod hello;
 mod note;
+pub mod quic;
+mod reader;
+mod speech;
+mod stream;
+pub mod target;
 mod totals;
 mod wire;
 
+pub use capture::capture;
 pub use note::{Note, note};
+pub use speech::{Heard, SPEECH_MAX, Speech};
 pub use totals::{flow, losses, remote_key, slot, udp_flow};
 
 /// Why bytes from the kernel were refused.

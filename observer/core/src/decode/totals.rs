@@ -174,7 +174,7 @@ const fn owner_or_reason(flags: u32, owner: Owner) -> Result<Owner, OwnerMissing
     }
 }
 
-fn endpoint(address: [u8; 16], port: u16) -> Endpoint {
+pub(super) fn endpoint(address: [u8; 16], port: u16) -> Endpoint {
     let address = Ipv6Addr::from(address);
     let address = address
         .to_ipv4_mapped()
@@ -182,7 +182,7 @@ fn endpoint(address: [u8; 16], port: u16) -> Endpoint {
     Endpoint { address, port }
 }
 
-fn protocol(number: u8) -> Result<Protocol, DecodeError> {
+pub(super) fn protocol(number: u8) -> Result<Protocol, DecodeError> {
     Protocol::from_number(number).ok_or(DecodeError::Number {
         what: "protocol",
         number: number.into(),
@@ -206,7 +206,7 @@ fn ip_version(number: u8) -> Option<u8> {
 }
 
 /// The kernel half writes 0 where it does not know.
-fn known<T: Default + PartialEq>(value: T) -> Option<T> {
+pub(super) fn known<T: Default + PartialEq>(value: T) -> Option<T> {
     (value != T::default()).then_some(value)
 }
 

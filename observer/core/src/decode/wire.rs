@@ -51,8 +51,8 @@ impl<T: Wire + Default, const N: usize> Wire for [T; N] {
 
 /// Every field must be named: a field added to the ABI does not compile until it is read here.
 macro_rules! wire_structs {
-    ($($name:ident { $($field:ident),+ $(,)? })+) => {
-        $(impl Wire for abi::$name {
+    ($($($name:ident)::+ { $($field:ident),+ $(,)? })+) => {
+        $(impl Wire for abi::$($name)::+ {
             #[inline]
             fn read(bytes: &[u8]) -> Option<Self> {
                 let bytes = bytes.get(..size_of::<Self>())?;
@@ -78,6 +78,10 @@ wire_structs! {
         initiator, ip_version, ready, flags_owner, _pad,
     }
     SlotKey { uplink, home, _pad, tag }
+    capture::Head {
+        cookie, netns_cookie, at_ns, local_address, remote_address, local_port, remote_port, kind, protocol, flags, _pad,
+        offset, bytes,
+    }
 }
 
 #[cfg(test)]

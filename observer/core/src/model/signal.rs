@@ -3,7 +3,11 @@
 
 use std::net::IpAddr;
 
-use super::{flow::Endpoint, host_name::HostName, names::Protocol};
+use super::{
+    flow::{Endpoint, FlowKey, RemoteKey},
+    host_name::HostName,
+    names::Protocol,
+};
 
 /// Bytes of the closed list ([`observer_ebpf::abi::capture`]) that belong together, of one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +22,27 @@ pub struct Capture<'a> {
     pub local: Endpoint,
     pub remote: Endpoint,
     pub kind: CaptureKind,
+    /// Of a further remote of a UDP socket.
+    pub further: bool,
     /// More belonged here and was beyond a bound.
     pub cut: bool,
     pub bytes: &'a [u8],
+}
+
+impl Capture<'_> {
+    /// The flow that it belongs to.
+    #[must_use]
+    pub const fn flow(&self) -> FlowKey {
+        if self.further {
+            FlowKey::Remote(RemoteKey {
+                cookie: self.cookie,
+                local: self.local,
+                remote: self.remote,
+            })
+        } else {
+            FlowKey::Socket(self.cookie)
+        }
+    }
 }
 
 /// What the bytes of a capture are.
