@@ -6,13 +6,13 @@
 //! Always passes the packet.
 
 use observer_ebpf::{
-    abi::{EGRESS, Flow, Home, INGRESS, Lost, flag, initiator},
+    abi::{EGRESS, Flow, Home, INGRESS, Lost, capture::INITIALS_MAX, flag, initiator},
     account::{Received, Sent, is_counted, received_payload, tcp_received, tcp_sent},
     packet::{Headers, Packet, Size, headers, protocol, size, tcp_flag, usual_headers},
 };
 
 use super::{
-    flow,
+    dns, flow, look,
     maps::{self, add, lose, tag},
     platform::{__sk_buff, SkBuffContext, bpf_ktime_get_ns, bpf_sock, bpf_tcp_sock},
     skb::{SocketSkb, address, full_socket},
@@ -28,30 +28,36 @@ const TCP_LISTEN: u32 = 10;
 
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_skb(egress))]
 pub fn count_egress(ctx: SkBuffContext) -> i32 {
-    count::<EGRESS>(ctx.skb.skb);
+    if count::<EGRESS>(ctx.skb.skb) {
+        look::call_on::<EGRESS>(&ctx);
+    }
     PASS
 }
 
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_skb(ingress))]
 pub fn count_ingress(ctx: SkBuffContext) -> i32 {
-    count::<INGRESS>(ctx.skb.skb);
+    if count::<INGRESS>(ctx.skb.skb) {
+        look::call_on::<INGRESS>(&ctx);
+    }
     PASS
 }
 
+/// Whether the packet may name a flow.
 #[inline(always)]
-fn count<const AT: usize>(skb: *mut __sk_buff) {
+fn count<const AT: usize>(skb: *mut __sk_buff) -> bool {
     // SAFETY: the context is valid while the program runs.
     let ifindex = unsafe { (*skb).ifindex };
     if ifindex == LOOPBACK {
-        return;
+        // Not counted, but read for names where a stub answers.
+        return AT == INGRESS && dns::may_be_answer(skb);
     }
     let Some(sk) = full_socket(skb) else {
-        return;
+        return false;
     };
     // SAFETY: `sk` is a full socket; the verifier checks the fields.
     let (kind, number, state) = unsafe { ((*sk).type_, (*sk).protocol, (*sk).state) };
     if !is_counted(kind, number) {
-        return;
+        return false;
     }
     let headers = if let Some(headers) = usual_headers(&SocketSkb(skb)) {
         headers
@@ -60,9 +66,11 @@ fn count<const AT: usize>(skb: *mut __sk_buff) {
         read_unusual(skb, &mut unusual);
         unusual
     };
-    if u32::from(headers.protocol) == number {
-        count_packet::<AT>(skb, sk, state, ifindex, &headers);
+    if u32::from(headers.protocol) != number {
+        return false;
     }
+    let names = count_packet::<AT>(skb, sk, state, ifindex, &headers);
+    names || (AT == INGRESS && headers.source_port == dns::PORT)
 }
 
 /// Options, extension headers; what cannot be read has no protocol.
@@ -83,7 +91,7 @@ fn count_packet<const AT: usize>(
     state: u32,
     ifindex: u32,
     headers: &Headers,
-) {
+) -> bool {
     let packet = SocketSkb(skb);
     let tcp = headers.protocol == protocol::TCP;
     if tcp && state == TCP_LISTEN {
@@ -91,7 +99,7 @@ fn count_packet<const AT: usize>(
             maps::note_requests_hooked(headers.ip_version);
         }
         elsewhere(skb, sk, &{ *headers }, Home::Handshake as u32, AT as u32);
-        return;
+        return false;
     }
     let flow = maps::flow(sk, true);
     if flow.is_null() {
@@ -103,7 +111,7 @@ fn count_packet<const AT: usize>(
             Home::StorageFailed as u32,
             AT as u32,
         );
-        return;
+        return false;
     }
     // SAFETY: `flow` is the socket's live storage.
     unsafe {
@@ -111,8 +119,7 @@ fn count_packet<const AT: usize>(
             flow::begin(flow, skb, sk, &{ *headers }, AT as u32);
         }
         if !tcp && !udp::is_first_remote::<AT>(flow, &packet, headers) {
-            udp::count(flow, skb, &{ *headers }, AT as u32);
-            return;
+            return udp::count(flow, skb, &{ *headers }, AT as u32) != 0;
         }
         if (*flow).ifindex[AT] != ifindex {
             flow::move_to_interface(flow, AT as u32, ifindex);
@@ -124,24 +131,27 @@ fn count_packet<const AT: usize>(
             } else {
                 size
             };
+            let is_first = (*flow).sent.packets < INITIALS_MAX;
             udp_either::<AT>(flow, &size);
-            return;
+            return AT == EGRESS && is_first && (*flow).initiator != initiator::REMOTE;
         }
-        if AT == EGRESS {
-            tcp_egress(flow, &packet, headers, &size);
+        let names = if AT == EGRESS {
+            tcp_egress(flow, &packet, headers, &size)
         } else {
             tcp_ingress(flow, headers, &size);
-        }
+            false
+        };
         if is_end(&*flow, headers.tcp_flags) {
             note_socket(flow, sk);
             flow::report_end(flow);
         }
+        names
     }
 }
 
-/// Runs under the socket lock: plain adds suffice.
+/// Runs under the socket lock: plain adds suffice. Says whether new payload went out in which a name is looked for.
 #[inline(always)]
-unsafe fn tcp_egress(flow: *mut Flow, packet: &SocketSkb, headers: &Headers, size: &Size) {
+unsafe fn tcp_egress(flow: *mut Flow, packet: &SocketSkb, headers: &Headers, size: &Size) -> bool {
     // SAFETY: `flow` is live storage; the egress fields have this one writer.
     unsafe {
         let before = Sent {
@@ -183,6 +193,11 @@ unsafe fn tcp_egress(flow: *mut Flow, packet: &SocketSkb, headers: &Headers, siz
             bytes.payload_bytes,
             bytes.retransmitted_wire_bytes,
         );
+        let names = bytes.payload_bytes != 0 && sent.flags & flag::LOOKED as u16 == 0;
+        if names {
+            look::note_again(packet.0, (size.payload_bytes - bytes.payload_bytes) as u32);
+        }
+        names
     }
 }
 

@@ -5,15 +5,18 @@ use core::ptr;
 use observer_ebpf::abi::{
     Counters, EVENTS_BYTES, Flow, LOSSES, Lost, NOTES_BYTES, Origin, PREFIXES_MAX, PROCESSES_MAX,
     READS_BYTES, SLOTS_MAX, SlotKey, UDP_FLOWS_MAX, UPLINKS_MAX, UdpFlow, UdpKey, UplinkConfig,
-    UplinkKey, UplinkTotals, control,
+    UplinkKey, UplinkTotals,
+    capture::{CAPTURES_BYTES, PENDING_MAX},
+    control,
     field::FIELDS_COUNT,
     note::{Life, Note},
 };
 
 use super::{
+    capture::{Chunk, Look, Scratch},
     platform::{
-        Array, HashMap, Key, LpmTrie, LruHashMap, PerCpuArray, Queue, RingBuf, SkStorage,
-        atomic_add, bpf_sk_storage_get, loaded,
+        Array, HashMap, Key, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, Queue, RingBuf,
+        SkStorage, atomic_add, bpf_sk_storage_get, loaded,
     },
     skb::Address,
 };
@@ -79,6 +82,27 @@ pub static NOTES: RingBuf<Note, { NOTES_BYTES as usize }> = RingBuf::new();
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static PROCESSES: LruHashMap<u32, Life, { PROCESSES_MAX as usize }> = LruHashMap::new();
 
+/// Bytes that name flows.
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
+pub static CAPTURES: RingBuf<Chunk, { CAPTURES_BYTES as usize }> = RingBuf::new();
+
+/// The program that looks at sent packets. One map a direction: kernels from 6.17 on let only programs of one attach type
+/// into a map.
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
+pub static LOOK_AT_SENT: ProgramArray<1> = ProgramArray::new();
+
+/// The one that looks at received packets.
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
+pub static LOOK_AT_RECEIVED: ProgramArray<1> = ProgramArray::new();
+
+/// Hellos that go on in a later packet, by socket cookie. LRU: who falls out is counted as cut short.
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
+pub static PENDING: LruHashMap<u64, Look, { PENDING_MAX as usize }> = LruHashMap::new();
+
+/// Where a hand-over is put together, one a direction: a packet's bytes do not fit on the stack.
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
+pub static SCRATCH: PerCpuArray<Scratch, 2> = PerCpuArray::new();
+
 /// Where a socket's address becomes a number, see `peek`.
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static ADDRESS: PerCpuArray<u64, 1> = PerCpuArray::new();
@@ -109,6 +133,10 @@ pub static SRTT_US_OFFSET: u32 = 0;
 #[unsafe(no_mangle)]
 pub static RTT_MIN_US_OFFSET: u32 = 0;
 
+/// 0 where this kernel takes no tail call in the counting programs, or the operator switched captures off.
+#[unsafe(no_mangle)]
+pub static CAPTURES_ON: u32 = 0;
+
 /// Bytes in [`EVENTS`] above which the agent is woken: a quarter of the ring, whose size the operator may change.
 #[unsafe(no_mangle)]
 pub static EVENTS_WAKEUP_BYTES: u32 = EVENTS_BYTES / 4;
@@ -134,6 +162,7 @@ loader_constant!(net_cookie_offset, NET_COOKIE_OFFSET, u32);
 loader_constant!(bytes_received_offset, BYTES_RECEIVED_OFFSET, u32);
 loader_constant!(srtt_us_offset, SRTT_US_OFFSET, u32);
 loader_constant!(rtt_min_us_offset, RTT_MIN_US_OFFSET, u32);
+loader_constant!(captures_on, CAPTURES_ON, u32);
 loader_constant!(events_wakeup_bytes, EVENTS_WAKEUP_BYTES, u32);
 
 /// Atomic add without a result, which 5.10 takes.

@@ -1,16 +1,21 @@
 //! The programs and what they share: maps, slots, the way a packet's bytes are read.
 
+mod capture;
 mod cgroup;
 #[cfg(target_arch = "bpf")]
 mod company;
 mod count;
+mod dns;
 mod flow;
+mod hello;
 mod holder;
+mod look;
 mod maps;
 mod owner;
 mod peek;
 mod platform;
 mod process;
+mod quic;
 mod read;
 mod skb;
 mod slot;

@@ -1,7 +1,10 @@
 //! UDP sockets that talk to several remotes: the first is counted in the socket's storage, the others in a bounded hash.
 
 use observer_ebpf::{
-    abi::{Counters, Flow, Home, INGRESS, Lost, UdpFlow, UdpKey, flag, initiator},
+    abi::{
+        Counters, Flow, Home, INGRESS, Lost, UdpFlow, UdpKey, capture::INITIALS_MAX, flag,
+        initiator,
+    },
     packet::{Headers, Packet, size},
 };
 
@@ -76,7 +79,7 @@ pub unsafe fn is_first_remote<const AT: usize>(
     }
 }
 
-/// Counts a packet to or from a further remote; `at` is the direction's index.
+/// Counts a packet to or from a further remote; `at` is the direction's index. 1 where a name is looked for in it.
 #[inline(never)]
 pub fn count(flow: *mut Flow, skb: *mut __sk_buff, headers: &Headers, at: u32) -> u64 {
     let packet = SocketSkb(skb);
@@ -125,7 +128,7 @@ pub fn count(flow: *mut Flow, skb: *mut __sk_buff, headers: &Headers, at: u32) -
     };
     let at = at as usize & 1;
     // SAFETY: `entry` is a live map value, `flow` is live storage; the index is 0 or 1.
-    unsafe {
+    let names = unsafe {
         if (*entry).ready == 0 {
             fill(entry, flow, tag(remote), headers.ip_version, egress);
         }
@@ -135,6 +138,7 @@ pub fn count(flow: *mut Flow, skb: *mut __sk_buff, headers: &Headers, at: u32) -
             (*entry).ifindex[at] = ifindex;
         }
         let counters = &raw mut (*entry).counters;
+        let is_first = (*counters).packets[0] < INITIALS_MAX;
         add(&raw mut (*counters).device_bytes[at], size.device_bytes);
         add(&raw mut (*counters).bundled_bytes[at], size.bundled_bytes);
         add(&raw mut (*counters).payload_bytes[at], size.payload_bytes);
@@ -146,8 +150,9 @@ pub fn count(flow: *mut Flow, skb: *mut __sk_buff, headers: &Headers, at: u32) -
             size.payload_bytes,
             0,
         );
-    }
-    0
+        egress && is_first && (*entry).initiator != initiator::REMOTE
+    };
+    u64::from(names)
 }
 
 /// The remote's entry, made where there is none; `None` where the table is full.

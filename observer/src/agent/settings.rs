@@ -52,6 +52,7 @@ impl Settings {
                 events_bytes: config.limits.events_bytes,
                 reads_bytes: config.limits.reads_bytes,
                 benchmark: self.experiments.benchmark,
+                captures: true,
                 rivals: self.experiments.rivals,
             },
         })

@@ -28,7 +28,7 @@ struct Part {
     costs: &'static [&'static str],
 }
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 14] = [
     Part {
         name: "count sent packets",
         program: "count_egress",
@@ -116,6 +116,18 @@ const PARTS: [Part; 12] = [
             "netns",
         ],
     },
+    Part {
+        name: "names in hellos and requests",
+        program: "look_at_sent",
+        required: false,
+        costs: &["server_name, api_family, service (what the address does not tell)"],
+    },
+    Part {
+        name: "names in DNS answers",
+        program: "look_at_received",
+        required: false,
+        costs: &["server_name (of flows that do not name it themselves)"],
+    },
 ];
 
 const UPLINK: Part = Part {
@@ -135,6 +147,7 @@ pub fn survey(cgroup_path: Option<&Path>, pins: &Path) -> Vec<Capability> {
     found.push(cgroup_root(cgroup_path));
     found.push(pinning(pins));
     let limits = Limits {
+        captures: true,
         udp_flows: 1,
         events_bytes: 4096,
         reads_bytes: 4096,

@@ -106,7 +106,7 @@ impl Probe {
             .map(|uplink| check_uplink(uplink, root, &mut findings))
             .collect();
         self.check_pins(&mut findings);
-        if self.events.is_stalled() | self.notes.is_stalled() {
+        if self.events.is_stalled() | self.notes.is_stalled() | self.captures.is_stalled() {
             findings.push(Finding {
                 fault: Fault::RingStalled,
                 object: "a record in a ring is not finished".to_owned(),

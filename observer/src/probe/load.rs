@@ -29,8 +29,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ob
 
 /// What decides, beside the address table, whether two builds may share maps: the structs that cross, and the maps'
 /// declarations.
-const SHAPE: [&str; 2] = [
+const SHAPE: [&str; 3] = [
     include_str!("../../../observer-ebpf/src/abi.rs"),
+    include_str!("../../../observer-ebpf/src/abi/capture.rs"),
     include_str!("../../../observer-ebpf/src/kernel/maps.rs"),
 ];
 
@@ -56,6 +57,9 @@ pub const PINNED_MAPS: [(&str, usize, usize); 12] = [
 
 /// Programs without which there is nothing to run.
 const REQUIRED: [&str; 2] = ["count_egress", "count_ingress"];
+
+/// Programs that are attached to nothing: the counting ones end in them.
+const CALLED_ON: [&str; 2] = ["look_at_sent", "look_at_received"];
 
 /// The object in the kernel, not attached to anything yet.
 pub struct Loaded {
@@ -86,7 +90,33 @@ pub fn pin_directory(base: &Path, table: &str) -> PathBuf {
 pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
     let reused = pins.map(prepare_pins).transpose()?.unwrap_or(false);
     let constants = Constants::of_this_kernel();
-    let mut ebpf = load_object(pins, limits, &constants)?;
+    let (ebpf, refused) = match load_all(pins, limits, &constants, limits.captures) {
+        // Where programs with calls of their own may not end in others, they count without.
+        Err(error) if limits.captures => {
+            let (ebpf, mut refused) = load_all(pins, limits, &constants, false)?;
+            let reason = format!("{error:#}");
+            refused.extend(CALLED_ON.map(|program| (program.to_owned(), reason.clone())));
+            (ebpf, refused)
+        }
+        loaded => loaded?,
+    };
+    Ok(Loaded {
+        ebpf,
+        refused,
+        reused,
+    })
+}
+
+/// Programs that were refused, with the reason.
+type Refused = Vec<(String, String)>;
+
+fn load_all(
+    pins: Option<&Path>,
+    limits: &Limits,
+    constants: &Constants,
+    captures: bool,
+) -> Result<(Ebpf, Refused)> {
+    let mut ebpf = load_object(pins, limits, constants, captures)?;
     if let Some(directory) = pins {
         check_shapes(directory)?;
         check_sizes(directory, limits)?;
@@ -112,13 +142,12 @@ pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
         if REQUIRED.contains(&name.as_str()) {
             return Err(error.context(format!("load program `{name}`")));
         }
+        if std::env::var_os("DUMP").is_some() {
+            eprintln!("{error:#}");
+        }
         refused.push((name, format!("{error:#}")));
     }
-    Ok(Loaded {
-        ebpf,
-        refused,
-        reused,
-    })
+    Ok((ebpf, refused))
 }
 
 /// What the programs are told of the running kernel; 0 = not known.
@@ -191,8 +220,14 @@ impl Constants {
     }
 }
 
-fn load_object(pins: Option<&Path>, limits: &Limits, constants: &Constants) -> Result<Ebpf> {
+fn load_object(
+    pins: Option<&Path>,
+    limits: &Limits,
+    constants: &Constants,
+    captures: bool,
+) -> Result<Ebpf> {
     let wakeup_bytes = ring_bytes(limits.events_bytes)? / 4;
+    let captures_on = u32::from(captures);
     let mut loader = EbpfLoader::new();
     loader
         .override_global("NETNS_BY_PACKET", &constants.netns_by_packet, true)
@@ -204,6 +239,7 @@ fn load_object(pins: Option<&Path>, limits: &Limits, constants: &Constants) -> R
         .override_global("RTT_MIN_US_OFFSET", &constants.rtt_min_us, true)
         .override_global("FIELD_OFFSETS", constants.fields.as_slice(), true)
         .override_global("EVENTS_WAKEUP_BYTES", &wakeup_bytes, true)
+        .override_global("CAPTURES_ON", &captures_on, true)
         .map_max_entries("UDP_FLOWS", limits.udp_flows)
         .map_max_entries("EVENTS", limits.events_bytes)
         .map_max_entries("READS", limits.reads_bytes);

@@ -10,6 +10,7 @@
 mod attach;
 mod btf;
 pub mod capability;
+mod captures;
 pub mod cgroup;
 pub mod detach;
 pub mod device;
@@ -52,6 +53,8 @@ pub struct Limits {
     pub events_bytes: u32,
     /// Bytes of the ring for one pass over all sockets, a power of two and at least a page.
     pub reads_bytes: u32,
+    /// Hand over the bytes that name flows.
+    pub captures: bool,
     /// Attach programs that do nothing beside the sockets' counting ones, to compare with.
     pub benchmark: bool,
     /// Attach programs that wipe callback flags before and after ours, as other agents' might.
@@ -64,6 +67,7 @@ impl Default for Limits {
             udp_flows: abi::UDP_FLOWS_MAX,
             events_bytes: abi::EVENTS_BYTES,
             reads_bytes: abi::READS_BYTES,
+            captures: true,
             benchmark: false,
             rivals: false,
         }
@@ -119,6 +123,7 @@ pub struct Probe {
     uplink_totals: PerCpuArray<MapData, [u8; UPLINK_TOTALS]>,
     lost: PerCpuArray<MapData, u64>,
     events: Ring,
+    captures: captures::Captures,
     notes: notes::Notes,
     control: Array<MapData, u32>,
     programs: Vec<(String, u32)>,
@@ -172,6 +177,7 @@ impl Probe {
         if !reused {
             fill_free_slots(&mut ebpf)?;
         }
+        let captures = captures::Captures::open(&mut ebpf, &refused)?;
         let notes = notes::Notes::open(&mut ebpf, &refused)?;
         let flows = if refused.iter().any(|(name, _)| name == "read_flows") {
             None
@@ -199,6 +205,7 @@ impl Probe {
             lost: PerCpuArray::try_from(take(&mut ebpf, "LOST")?)?,
             events: open_ring(&take(&mut ebpf, "EVENTS")?)
                 .context("map the ring of ended flows")?,
+            captures,
             notes,
             control,
             programs,

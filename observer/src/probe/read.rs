@@ -315,15 +315,20 @@ fn summed<const WORDS: usize, const BYTES: usize>(
 }
 
 impl Probe {
-    /// Calls `wake`, on a thread of its own, whenever the ring of ended flows or that of notes is a quarter full.
+    /// Calls `wake`, on a thread of its own, whenever the ring of ended flows, that of notes or that of captures is a quarter
+    /// full.
     ///
     /// # Errors
     /// Where the rings cannot be watched.
     pub fn on_filling_events(&self, wake: impl Fn() + Send + 'static) -> Result<()> {
-        let rings = [self.events.descriptor(), self.notes.descriptor()]
-            .into_iter()
-            .collect::<io::Result<Vec<_>>>()
-            .context("watch the rings")?;
+        let rings = [
+            self.events.descriptor(),
+            self.notes.descriptor(),
+            self.captures.descriptor(),
+        ]
+        .into_iter()
+        .collect::<io::Result<Vec<_>>>()
+        .context("watch the rings")?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).context("watch the rings")?;
         for ring in &rings {
             // Edge-triggered: only what the programs call a wake-up counts, not every record.

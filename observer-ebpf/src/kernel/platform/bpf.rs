@@ -6,7 +6,8 @@ use core::ptr;
 pub use aya_ebpf::{
     bindings::{__sk_buff, BPF_NOEXIST, bpf_sock, bpf_sock_ops},
     btf_maps::{
-        Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, Queue, RingBuf, SkStorage, lpm_trie::Key,
+        Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, ProgramArray, Queue, RingBuf, SkStorage,
+        lpm_trie::Key,
     },
     helpers::generated::{
         bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task,

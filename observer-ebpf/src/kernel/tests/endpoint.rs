@@ -7,6 +7,7 @@ use observer_ebpf::{abi::Flow, packet::protocol};
 use super::{
     super::{
         count::{count_egress, count_ingress},
+        look::{look_at_received, look_at_sent},
         maps::{FLOWS, ORIGINS},
         owner::{note_origin, own_connect4, own_sendmsg4, release},
         platform::{
@@ -208,13 +209,21 @@ impl Endpoint {
 pub fn pass_bytes(bytes: &[u8], gso: (u32, u32), endpoint: &Endpoint, ifindex: u32, egress: bool) {
     let mut skb = skb(bytes, gso, endpoint.sk());
     skb.ifindex = ifindex;
-    let context = SkBuffContext::new(&mut skb);
     let verdict = if egress {
-        count_egress(context)
+        count_egress(SkBuffContext::new(&mut skb))
     } else {
-        count_ingress(context)
+        count_ingress(SkBuffContext::new(&mut skb))
     };
     assert_eq!(verdict, 1, "the packet passes");
+    if world().calls_on {
+        change_world(|world| world.calls_on = false);
+        let verdict = if egress {
+            look_at_sent(SkBuffContext::new(&mut skb))
+        } else {
+            look_at_received(SkBuffContext::new(&mut skb))
+        };
+        assert_eq!(verdict, 1, "the packet passes");
+    }
 }
 
 /// An skb of a packet that lies in one piece.
@@ -228,6 +237,7 @@ pub fn skb(bytes: &[u8], gso: (u32, u32), sk: *mut bpf_sock) -> __sk_buff {
         gso_size: gso.0,
         gso_segs: gso.1,
         tstamp: 0,
+        cb: [0; 5],
         data,
         data_end: data + bytes.len() as u64,
         network_offset: 0,

@@ -17,6 +17,7 @@ pub struct __sk_buff {
     pub gso_size: u32,
     pub gso_segs: u32,
     pub tstamp: u64,
+    pub cb: [u32; 5],
     pub data: u64,
     /// End of the linear part; the helpers read up to `len` all the same.
     pub data_end: u64,

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use observer_ebpf::abi::{Flow, note::Note};
+use observer_ebpf::abi::{Flow, capture::CAPTURES_BYTES, note::Note};
 
 use super::{
     contexts::{__sk_buff, Socket, bpf_sock, bpf_sock_ops, bpf_tcp_sock},
@@ -148,7 +148,10 @@ pub unsafe fn bpf_sock_ops_cb_flags_set(_ops: *mut bpf_sock_ops, flags: i32) -> 
 /// Bytes of the ring that are taken; nothing takes a record out before the test has ended.
 fn taken(records: &Records) -> u64 {
     let bytes = |records: usize, size: usize| records as u64 * (size as u64 + RECORD_HEADER);
-    bytes(records.flows.len(), size_of::<Flow>()) + bytes(records.notes.len(), size_of::<Note>())
+    let captures = records.captures.iter().map(|record| bytes(1, record.len()));
+    bytes(records.flows.len(), size_of::<Flow>())
+        + bytes(records.notes.len(), size_of::<Note>())
+        + captures.sum::<u64>()
 }
 
 pub unsafe fn bpf_ringbuf_query(ring: *mut c_void, _flags: u64) -> u64 {
@@ -161,13 +164,26 @@ pub unsafe fn bpf_ringbuf_output(
     size: u64,
     flags: u64,
 ) -> i64 {
+    // SAFETY: a ring's declaration begins with its size.
+    let max = unsafe { *ring.cast::<usize>() as u64 };
+    let has_room = contents(ring.addr(), |records: &mut Records| {
+        taken(records) + size + RECORD_HEADER <= max
+    });
+    if !has_room {
+        return FAILED;
+    }
+    if max == u64::from(CAPTURES_BYTES) {
+        // SAFETY: the record is as long as said.
+        let bytes = unsafe { slice::from_raw_parts(data.cast::<u8>(), size as usize) };
+        contents(ring.addr(), |records: &mut Records| {
+            records.captures.push(bytes.to_vec());
+        });
+        return 0;
+    }
     assert_eq!(size, size_of::<Flow>() as u64);
-    // SAFETY: a ring's declaration begins with its size; the record is a flow.
-    let (max, flow) = unsafe { (*ring.cast::<usize>() as u64, *data.cast::<Flow>()) };
+    // SAFETY: the record is a flow.
+    let flow = unsafe { *data.cast::<Flow>() };
     contents(ring.addr(), |records: &mut Records| {
-        if taken(records) + size + RECORD_HEADER > max {
-            return FAILED;
-        }
         records.flows.push((flow, flags));
         0
     })

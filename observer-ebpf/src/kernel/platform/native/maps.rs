@@ -9,7 +9,7 @@ use std::{
     ptr,
 };
 
-use super::world::{contents, leak};
+use super::world::{change_world, contents, leak};
 
 macro_rules! map {
     ($(#[$doc:meta])* $name:ident <$($parameter:ident),*>) => {
@@ -44,6 +44,19 @@ map!(
     /// See `helpers::bpf_ringbuf_output`.
     RingBuf<V>
 );
+
+/// Calls nothing: what would be called is noted, for the test to call it.
+pub struct ProgramArray<const MAX: usize>;
+
+impl<const MAX: usize> ProgramArray<MAX> {
+    pub const fn new() -> Self {
+        Self
+    }
+
+    pub unsafe fn tail_call<C>(&self, _context: &C, _index: u32) {
+        change_world(|world| world.calls_on = true);
+    }
+}
 
 /// Throws nothing out: a test's map is not full.
 pub type LruHashMap<K, V, const MAX: usize> = HashMap<K, V, MAX>;
@@ -97,6 +110,13 @@ impl<K: Copy + Eq + Hash + 'static, V: Copy + 'static, const MAX: usize> HashMap
             }
             table.insert(*key.borrow(), leak(*value.borrow()));
             Ok(())
+        })
+    }
+
+    pub fn remove(&self, key: impl Borrow<K>) -> Result<(), i32> {
+        const ENOENT: i32 = -2;
+        contents(self.address(), |table: &mut Table<K, *mut V>| {
+            table.remove(key.borrow()).map(|_| ()).ok_or(ENOENT)
         })
     }
 

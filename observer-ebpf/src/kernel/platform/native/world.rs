@@ -23,6 +23,8 @@ pub struct World {
     pub storage_fails: bool,
     /// Flags that `bpf_sock_ops_cb_flags_set` was last called with.
     pub callback_flags: i32,
+    /// A program ended in another by a tail call.
+    pub calls_on: bool,
 }
 
 thread_local! {
@@ -90,4 +92,5 @@ pub struct Storage {
 pub struct Records {
     pub flows: Vec<(Flow, u64)>,
     pub notes: Vec<Note>,
+    pub captures: Vec<Vec<u8>>,
 }
