@@ -3,6 +3,7 @@
 mod endpoint;
 mod host;
 mod losses;
+mod names;
 mod packet;
 mod process;
 mod read;
