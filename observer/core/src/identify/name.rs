@@ -1,6 +1,27 @@
-//! The name table: whose service a host name is, by patterns over its labels. Knows no address and no feed.
+//! The name table: whose service a host name is. Patterns over labels, kept as a tree that is walked from the last label
+//! to the first; what is written out goes before what is captured, that before what stands for any label, and that
+//! before what stands for any number of them. AWS's names, which are made by rule, have a rule of their own.
+//! Knows no address and no feed.
 
-use crate::model::identity::Word;
+mod aws;
+mod parse;
+mod pattern;
+mod text;
+mod tree;
+
+use std::collections::HashSet;
+
+use sha2::{Digest as _, Sha256};
+
+pub use self::parse::NamesError;
+use self::{aws::Aws, text::Source, tree::Tree};
+use super::combine::Names;
+use crate::model::{host_name::HostName, identity::Word, names::ApiFamily};
+
+/// The files that the product is built with; docs/catalogue.md says what is in them.
+pub const EMBEDDED: &str = include_str!("../../data/names.txt");
+/// Names of AWS's services, written by `cargo xtask catalog`.
+pub const EMBEDDED_AWS: &str = include_str!("../../data/aws-services.txt");
 
 /// What a host name alone says. `None` is "not known".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,9 +40,9 @@ pub struct NameIdentity {
     /// Country or continent, lower case, where the name has no region but says that much.
     pub geography: Option<Word>,
     /// The dialect, where the host speaks one.
-    pub api_family: Option<Word>,
+    pub api_family: Option<ApiFamily>,
     /// The dialects, where it speaks several.
-    pub api_families: Vec<Word>,
+    pub api_families: Vec<ApiFamily>,
     /// Keys, accounts, resources: its api_state is `control_plane`.
     pub is_control: bool,
     /// A name of a private endpoint (PrivateLink, Private Service Connect).
@@ -32,3 +53,94 @@ pub struct NameIdentity {
     /// Seen in a source that can be named; else recalled.
     pub verified: bool,
 }
+
+/// All patterns.
+#[derive(Debug)]
+pub struct NameTable {
+    tree: Tree,
+    aws: Aws,
+    ech_public_names: HashSet<HostName>,
+    sources: Vec<Source>,
+    sha256: String,
+}
+
+impl NameTable {
+    /// The table the product is built with.
+    ///
+    /// # Errors
+    /// Never, unless the embedded files are broken.
+    pub fn embedded() -> Result<Self, NamesError> {
+        Self::from_texts(&[EMBEDDED_AWS, EMBEDDED])
+    }
+
+    /// A table of these files, later ones laid over earlier ones: a pattern that stands in both is the later one's.
+    ///
+    /// # Errors
+    /// Names the file by its place, the line, what is wrong with it and what would be right.
+    pub fn from_texts(texts: &[&str]) -> Result<Self, NamesError> {
+        let mut table = Self {
+            tree: Tree::default(),
+            aws: Aws::default(),
+            ech_public_names: HashSet::new(),
+            sources: Vec::new(),
+            sha256: String::new(),
+        };
+        let mut hash = Sha256::new();
+        for (file, text) in texts.iter().enumerate() {
+            hash.update(text);
+            parse::add(&mut table, file, text)?;
+        }
+        table.sha256 = hash
+            .finalize()
+            .iter()
+            .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        Ok(table)
+    }
+
+    /// What is known of a name; `None` where no pattern fits.
+    #[must_use]
+    pub fn identify(&self, name: &HostName) -> Option<NameIdentity> {
+        match self.tree.find(name) {
+            Some(found) => Some(found.identity(&self.sources)),
+            None => self.aws.identify(name),
+        }
+    }
+
+    /// SHA-256 of the files, hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Number of patterns, without AWS's services.
+    #[must_use]
+    pub const fn patterns(&self) -> usize {
+        self.tree.patterns()
+    }
+
+    /// Number of AWS's services that are known by name.
+    #[must_use]
+    pub fn aws_services(&self) -> usize {
+        self.aws.services()
+    }
+
+    /// Date of the newest source, `YYYY-MM-DD`.
+    #[must_use]
+    pub fn date(&self) -> &str {
+        let dates = self.sources.iter().map(|source| source.date.as_str());
+        dates.max().unwrap_or_default()
+    }
+}
+
+impl Names for NameTable {
+    fn identify(&self, name: &HostName) -> Option<NameIdentity> {
+        Self::identify(self, name)
+    }
+
+    fn is_ech_public_name(&self, name: &HostName) -> bool {
+        self.ech_public_names.contains(name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::{borrow::Borrow, fmt, ops::Deref, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-use super::names::{ApiState, BlindReason, PathKind};
+use super::names::{ApiFamily, ApiState, BlindReason, PathKind};
 
 /// A name out of a table or a rule (`eastus`, `s3`). Shared: a clone costs a counter, not a copy.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -164,7 +164,7 @@ pub struct Identity {
     pub geography: Option<Word>,
     pub service: Option<Word>,
     /// Dialect spoken; `None` where a host speaks several and nothing tells which.
-    pub api_family: Option<Word>,
+    pub api_family: Option<ApiFamily>,
     /// `None` is written as `unknown`.
     pub api_state: Option<ApiState>,
     /// The CDN or proxy standing before the service; the hosting cloud is then not known.

@@ -238,6 +238,56 @@ impl Protocol {
 }
 
 words! {
+    /// The dialect that a host speaks.
+    ApiFamily {
+        Openai = "openai",
+        AzureOpenai = "azure_openai",
+        AzureFoundry = "azure_foundry",
+        AzureInference = "azure_inference",
+        AzureCognitive = "azure_cognitive",
+        Anthropic = "anthropic",
+        Bedrock = "bedrock",
+        BedrockAgents = "bedrock_agents",
+        Agentcore = "agentcore",
+        Mcp = "mcp",
+        Agents = "agents",
+        Vertex = "vertex",
+        Gemini = "gemini",
+        Sagemaker = "sagemaker",
+        OciGenai = "oci_genai",
+        Watsonx = "watsonx",
+        Cohere = "cohere",
+        Huggingface = "huggingface",
+        Replicate = "replicate",
+        Nvidia = "nvidia",
+        Snowflake = "snowflake",
+        Images = "images",
+        Audio = "audio",
+        Video = "video",
+        Embeddings = "embeddings",
+        Search = "search",
+        VectorStore = "vector_store",
+        Storage = "storage",
+        Registry = "registry",
+        Database = "database",
+        Streaming = "streaming",
+        Observability = "observability",
+        Code = "code",
+        Cdn = "cdn",
+        Gateway = "gateway",
+        Hosting = "hosting",
+        Auth = "auth",
+        Dns = "dns",
+        Aws = "aws",
+        Google = "google",
+        Oci = "oci",
+        Platform = "platform",
+        OpenaiApp = "openai_app",
+        Custom = "custom",
+    }
+}
+
+words! {
     /// Whether the provider keeps state of what is asked.
     ApiState {
         Stateless = "stateless",

@@ -34,7 +34,7 @@ pub(super) fn over_address(named: &Named, address: &Identity) -> Combined {
         geography: geography(place.region.as_ref(), known, address),
         region: place.region,
         service: known.service.clone(),
-        api_family: known.api_family.clone(),
+        api_family: known.api_family,
         api_state: api_state(known),
         front: place.front,
         basis: Some(named.basis),

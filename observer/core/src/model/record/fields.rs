@@ -8,8 +8,8 @@ use crate::model::{
     flow::{Endpoint, Owner},
     identity::Word,
     names::{
-        ApiState, BlindReason, Initiator, Outcome, OwnerBasis, OwnerMissing, PathKind, Protocol,
-        RecordKind,
+        ApiFamily, ApiState, BlindReason, Initiator, Outcome, OwnerBasis, OwnerMissing, PathKind,
+        Protocol, RecordKind,
     },
 };
 
@@ -151,7 +151,7 @@ fields! { |r|
         region: Text "" nullable, since 1, "The provider's own region name." => r.identity.region;
         geography: Text "" nullable, since 1, "Continent or country, where that is all there is." => r.identity.geography;
         service: Text "" nullable, since 1, "Service of the provider." => r.identity.service;
-        api_family: Text "" nullable, since 1, "Dialect spoken." => r.identity.api_family;
+        api_family: Text "" nullable, since 1, "Dialect spoken; null where the host speaks several and nothing tells which." [ApiFamily::WORDS] => r.identity.api_family;
         api_state: Text "" required, since 1, "Whether the provider keeps state." [ApiState::WORDS] => r.identity.api_state.unwrap_or(ApiState::Unknown);
         method: Text "" nullable, since 1, "Request method." => NOT_SEEN;
         route: Text "" nullable, since 1, "Matched route template; never the path." => NOT_SEEN;
