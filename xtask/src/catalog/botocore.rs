@@ -13,12 +13,26 @@ use serde::Deserialize;
 
 use super::wheel::Wheel;
 
-const WHEEL: Wheel = Wheel {
-    package: "botocore",
-    version: "1.44.5",
-    file: "botocore-1.44.5-py3-none-any.whl",
-    sha256: "8f16a56d1dff125dd65322ae021efa7ba5195a6db5102b96862566055b748921",
-};
+const WHEELS: [Wheel; 3] = [
+    Wheel {
+        package: "botocore",
+        version: "1.44.5",
+        file: "botocore-1.44.5-py3-none-any.whl",
+        sha256: "8f16a56d1dff125dd65322ae021efa7ba5195a6db5102b96862566055b748921",
+    },
+    Wheel {
+        package: "botocore",
+        version: "1.37.0",
+        file: "botocore-1.37.0-py3-none-any.whl",
+        sha256: "d01661f38c0edac87424344cdf4169f3ab9bc1bf1b677c8b230d025eb66c54a3",
+    },
+    Wheel {
+        package: "botocore",
+        version: "1.34.0",
+        file: "botocore-1.34.0-py3-none-any.whl",
+        sha256: "6ec19f6c9f61c3df22fb3e083940ac7946a3d96128db1f370f10aea702bb157f",
+    },
+];
 const ENDPOINTS: &str = "botocore/data/endpoints.json";
 const RULES: &str = "endpoint-rule-set-1.json.gz";
 /// One unpacked entry.
@@ -59,38 +73,21 @@ struct Service {
     endpoints: BTreeMap<String, Defaults>,
 }
 
-/// The lines of the file: `aws-suffix` and `aws-service`.
+/// The lines of the file: `aws-suffix` and `aws-service`. What a newer version has goes before what older ones have, which know
+/// services that have been closed.
 pub fn lines(folder: &Path) -> Result<String> {
-    let wheel = WHEEL.fetch(folder)?;
-    let mut archive = zip::ZipArchive::new(File::open(&wheel)?)?;
-    let mut text = String::new();
-    archive.by_name(ENDPOINTS)?.read_to_string(&mut text)?;
-    let endpoints: Endpoints =
-        serde_json::from_str(&text).with_context(|| format!("read `{ENDPOINTS}`"))?;
-    let mut suffixes = suffixes(&endpoints);
+    let mut suffixes = BTreeSet::new();
     let mut services = BTreeMap::new();
-    for partition in &endpoints.partitions {
-        for (key, service) in &partition.services {
-            for host in hosts(partition, key, service) {
-                if let Some(labels) = labels(&host, &suffixes) {
-                    // Of services with one host the first by name is it.
-                    services.entry(labels).or_insert_with(|| word(key));
-                }
-            }
-        }
+    for wheel in WHEELS {
+        add(&wheel, folder, &mut suffixes, &mut services)
+            .with_context(|| format!("read {} {}", wheel.package, wheel.version))?;
     }
-    for template in templates(&mut archive)? {
-        if let Some(labels) = service_labels(&template) {
-            let service = word(&labels);
-            services.entry(labels).or_insert(service);
-        }
-    }
-    // Endpoints of functions and of the newer consoles have a domain of their own.
+    // Endpoints of functions have a domain of their own.
     suffixes.insert("on.aws".to_owned());
+    let versions = WHEELS.map(|wheel| wheel.version).join(", ");
     let mut lines = format!(
         "# Names of AWS's services: the labels before region and suffix, and the service. Written by `cargo xtask catalog`\n\
-         # from {} {} (PyPI, Apache-2.0).\n",
-        WHEEL.package, WHEEL.version
+         # from botocore {versions} (PyPI, Apache-2.0).\n"
     );
     for suffix in suffixes {
         lines += &format!("aws-suffix {suffix}\n");
@@ -99,6 +96,47 @@ pub fn lines(folder: &Path) -> Result<String> {
         lines += &format!("aws-service {labels} {service}\n");
     }
     Ok(lines)
+}
+
+fn add(
+    wheel: &Wheel,
+    folder: &Path,
+    suffixes: &mut BTreeSet<String>,
+    services: &mut BTreeMap<String, String>,
+) -> Result<()> {
+    let path = wheel.fetch(folder)?;
+    let mut archive = zip::ZipArchive::new(File::open(&path)?)?;
+    let mut text = String::new();
+    archive.by_name(ENDPOINTS)?.read_to_string(&mut text)?;
+    let endpoints: Endpoints =
+        serde_json::from_str(&text).with_context(|| format!("read `{ENDPOINTS}`"))?;
+    suffixes.extend(self::suffixes(&endpoints));
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    for partition in &endpoints.partitions {
+        for (key, service) in &partition.services {
+            for host in hosts(partition, key, service) {
+                let Some(labels) = labels(&host, suffixes) else {
+                    continue;
+                };
+                if labels == *key {
+                    found.insert(labels, word(key));
+                } else {
+                    // Of services that share a host the one with its name is it, else the first.
+                    found.entry(labels).or_insert_with(|| word(key));
+                }
+            }
+        }
+    }
+    for template in templates(&mut archive)? {
+        if let Some(labels) = service_labels(&template) {
+            let service = word(&labels);
+            found.entry(labels).or_insert(service);
+        }
+    }
+    for (labels, service) in found {
+        services.entry(labels).or_insert(service);
+    }
+    Ok(())
 }
 
 fn suffixes(endpoints: &Endpoints) -> BTreeSet<String> {

@@ -58,8 +58,8 @@ impl Aws {
         if is_endpoint {
             labels.pop();
         }
-        let mut region = take_region(&mut labels);
         let is_fips = labels.iter().any(|label| is_fips(label));
+        let mut region = take_region(&mut labels);
         let mut found = self.service(&labels);
         if found.is_none()
             && let Some((legacy, dashed)) = legacy_region(&labels)
@@ -105,12 +105,17 @@ fn below<'n>(name: &'n HostName, suffix: &HostName) -> Option<&'n str> {
 
 /// The region among the labels: the last of them, or the one before the service (`us-west-2.lambda-url`).
 fn take_region<'n>(labels: &mut Vec<&'n str>) -> Option<&'n str> {
-    let at = labels.iter().rposition(|label| is_dashed_region(label))?;
+    // `m2.fips-us-east-1`
+    let plain = |label: &&'n str| label.strip_prefix("fips-").unwrap_or(label);
+    let at = labels
+        .iter()
+        .rposition(|label| is_dashed_region(plain(label)))?;
     // Further to the left a label is a tenant's own.
     if at + 2 < labels.len() {
         return None;
     }
-    Some(labels.remove(at))
+    let label = labels.remove(at);
+    Some(plain(&label))
 }
 
 fn is_fips(label: &str) -> bool {
