@@ -7,3 +7,4 @@ pub mod combine;
 pub mod dns;
 pub mod name;
 pub mod naming;
+pub mod path;

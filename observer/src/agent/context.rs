@@ -3,7 +3,10 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use observer_core::{identify::address::AddressTable, model::record::RecordContext};
+use observer_core::{
+    identify::{address::AddressTable, name::NameTable},
+    model::record::RecordContext,
+};
 
 use super::reload::with_config;
 use crate::config::Loaded;
@@ -12,7 +15,7 @@ use crate::config::Loaded;
 ///
 /// # Errors
 /// Where the kernel tells neither name nor boot.
-pub fn of(loaded: &Loaded, addresses: &AddressTable) -> Result<RecordContext> {
+pub fn of(loaded: &Loaded, addresses: &AddressTable, names: &NameTable) -> Result<RecordContext> {
     let host = match &loaded.config.host {
         Some(host) => host.clone(),
         None => nix::unistd::gethostname()
@@ -26,7 +29,7 @@ pub fn of(loaded: &Loaded, addresses: &AddressTable) -> Result<RecordContext> {
         host,
         boot_id: boot_id.trim().to_owned(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        catalog_version: Some(addresses.version()),
+        catalog_version: Some(format!("{}+{}", addresses.version(), &names.sha256()[..12])),
         ..RecordContext::default()
     };
     Ok(with_config(&context, loaded))

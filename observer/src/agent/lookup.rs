@@ -1,5 +1,5 @@
-//! Answers the pipeline's questions: whose address, which interface, which uplink. Holds the address table and what was
-//! found out about the uplinks at the start.
+//! Answers the pipeline's questions: where a flow goes, which interface, which uplink. Holds the tables and what was found
+//! out about the uplinks at the start.
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
@@ -11,6 +11,7 @@ use observer_core::{
     },
 };
 
+use super::names::Names;
 use crate::{probe::Uplink, workload::Workloads};
 
 /// Identities kept ready, one a tag set; the table has a few thousand.
@@ -22,6 +23,7 @@ pub struct Tables {
     interfaces: Vec<Interface>,
     /// What is known of processes and cgroups.
     pub workloads: RefCell<Workloads>,
+    pub names: RefCell<Names>,
 }
 
 struct Interface {
@@ -33,7 +35,12 @@ struct Interface {
 }
 
 impl Tables {
-    pub fn new(addresses: AddressTable, uplinks: &[Uplink], workloads: Workloads) -> Self {
+    pub fn new(
+        addresses: AddressTable,
+        names: Names,
+        uplinks: &[Uplink],
+        workloads: Workloads,
+    ) -> Self {
         let interfaces = uplinks
             .iter()
             .map(|uplink| Interface {
@@ -49,6 +56,7 @@ impl Tables {
             identities: RefCell::default(),
             interfaces,
             workloads: RefCell::new(workloads),
+            names: RefCell::new(names),
         }
     }
 
@@ -81,7 +89,8 @@ impl Tables {
 
 impl Lookup for Tables {
     fn identity(&self, flow: &FlowTotals) -> Arc<Identity> {
-        self.destination(flow.tag)
+        let address = self.destination(flow.tag);
+        self.names.borrow_mut().of(flow, (flow.tag, &address))
     }
 
     fn destination(&self, tag: u32) -> Arc<Identity> {

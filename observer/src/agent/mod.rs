@@ -6,6 +6,7 @@ mod context;
 mod faults;
 mod heap;
 mod lookup;
+mod names;
 mod namespaces;
 mod output;
 mod owners;
@@ -42,6 +43,7 @@ use self::{
     faults::Faults,
     heap::Heap,
     lookup::Tables,
+    names::Names,
     namespaces::Namespaces,
     output::Output,
     owners::HolderWalks,
@@ -199,7 +201,8 @@ impl Agent {
         let heap = Heap::new();
         let flows = settings.loaded.config.flows.as_ref();
         let addresses = AddressTable::embedded().context("read the embedded address table")?;
-        let context = Arc::new(context::of(&settings.loaded, &addresses)?);
+        let names = Names::embedded()?;
+        let context = Arc::new(context::of(&settings.loaded, &addresses, names.table())?);
         let mut earlier = output::earlier(flows, &context.boot_id)?;
         let output = Output::open(flows, earlier.tails.whole_bytes, hurry)?;
         let prefixes = addresses.prefixes().map(|(prefix, set)| Prefix {
@@ -216,7 +219,7 @@ impl Agent {
         let new_rows: Vec<u32> = new_rows.map(|uplink| uplink.index).collect();
         let accounts = &mut earlier.state.uplinks;
         accounts.retain(|account| !new_rows.contains(&account.uplink.into()));
-        let tables = Tables::new(addresses, &probe.uplinks, workloads);
+        let tables = Tables::new(addresses, names, &probe.uplinks, workloads);
         let namespaces = Namespaces::of(&probe.uplinks);
         let config = PipelineConfig {
             series: series(&settings.loaded.config.metrics)?,
@@ -265,6 +268,7 @@ impl Agent {
     /// Says in all records from now on, and in the metrics, where this host stands.
     fn stand(&mut self, source: SourcePlace, shared: &Shared) {
         shared.stand(source.clone());
+        self.tables.names.get_mut().stand(source.clone());
         self.context = Arc::new(RecordContext {
             source,
             ..(*self.context).clone()
@@ -321,6 +325,9 @@ impl Agent {
             .keep(&self.context.boot_id, self.pipeline.state())?;
         let ended: Vec<_> = done.remotes_ended.iter().map(decode::remote_key).collect();
         self.probe.forget_udp(&ended);
+        let pipeline = &self.pipeline;
+        let names = self.tables.names.get_mut();
+        names.end_tick(|flow| pipeline.follows(flow));
         let forgotten = self.tables.workloads.get_mut().end_tick();
         self.probe.forget_processes(&forgotten);
         self.heap.end_tick();
@@ -378,6 +385,7 @@ impl Agent {
         // Notes after the flows: who owns one of them was told of before.
         self.faults.note(std::mem::take(&mut self.findings));
         self.learn(flows.iter().chain(&events).chain(&remotes), now);
+        self.read_captures(now);
         Ok(TickInput {
             losses: self.losses()?,
             flows,
@@ -417,6 +425,13 @@ impl Agent {
         }
     }
 
+    /// Takes in what clients said and DNS answered. After the flows: what one of them said was handed over before.
+    fn read_captures(&mut self, now: Moment) {
+        let names = self.tables.names.get_mut();
+        names.begin(now.monotonic_ns);
+        self.probe.read_captures(|record| names.take(record));
+    }
+
     fn read_notes(&mut self) {
         let (undecoded, workloads) = (&mut self.undecoded, self.tables.workloads.get_mut());
         self.probe.read_notes(|record| match decode::note(record) {
@@ -429,6 +444,7 @@ impl Agent {
     fn losses(&self) -> Result<Losses> {
         let mut losses = decode::losses(&self.probe.losses()?);
         losses.extend(self.tables.workloads.borrow().losses());
+        losses.extend(self.tables.names.borrow().losses());
         losses.insert(LossPlace::HolderWalk, self.holder_walks.put_off());
         Ok(losses)
     }
@@ -455,6 +471,7 @@ impl Agent {
                 Err(_) => *undecoded += 1,
             });
         self.learn(events.iter(), now);
+        self.read_captures(now);
         let mut written = Ok(());
         let output = &mut self.output;
         self.pipeline.events(events, now, &self.tables, |record| {
