@@ -34,6 +34,28 @@ const ROWS: [(&str, &str); 7] = [
     ("gcp us-central1", "checkout"),
 ];
 
+/// Name that clients ask for, and whose service it is.
+const NAMES: [(&str, &str, &str); 6] = [
+    (
+        "bedrock-runtime.us-east-1.amazonaws.com",
+        "amazon",
+        "bedrock-runtime",
+    ),
+    ("acme-backup.s3.us-east-1.amazonaws.com", "amazon", "s3"),
+    ("acme-chat.openai.azure.com", "microsoft", "azure-openai"),
+    (
+        "acmebilling.blob.core.windows.net",
+        "microsoft",
+        "azure-storage",
+    ),
+    (
+        "us-central1-aiplatform.googleapis.com",
+        "google",
+        "vertex-ai",
+    ),
+    ("api.openai.com", "openai", "openai-api"),
+];
+
 #[test]
 fn places_are_named_and_bytes_agree() {
     guarded("places_are_named_and_bytes_agree", || {
@@ -65,6 +87,19 @@ fn places_are_named_and_bytes_agree() {
                 let [median, max] = ["median", "max"].map(|name| row[field][name].as_u64());
                 ensure!(median > Some(0) && median <= max, "{field} in {row}");
             }
+        }
+        let named = found["named"].as_array().context("no names")?;
+        for (name, provider, service) in NAMES {
+            let row = named.iter().find(|row| row["server_name"] == name);
+            let row = row.with_context(|| format!("{name} in {named:?}"))?;
+            ensure!(
+                row["provider"] == provider && row["service"] == service,
+                "{row}"
+            );
+            ensure!(
+                row["basis"] == "server_name" && row["confidence"] == "certain",
+                "{row}"
+            );
         }
         ensure!(found["differences"] == Value::Array(vec![]), "{found}");
         let (clients, total) = (&found["clients"], &found["total"]);

@@ -142,9 +142,6 @@ fn load_all(
         if REQUIRED.contains(&name.as_str()) {
             return Err(error.context(format!("load program `{name}`")));
         }
-        if std::env::var_os("DUMP").is_some() {
-            eprintln!("{error:#}");
-        }
         refused.push((name, format!("{error:#}")));
     }
     Ok((ebpf, refused))

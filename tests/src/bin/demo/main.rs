@@ -9,6 +9,7 @@ mod client;
 mod crew;
 mod http;
 mod look;
+mod names;
 mod outcome;
 mod places;
 mod serve;
@@ -170,8 +171,10 @@ fn demo(arguments: &Arguments) -> Result<()> {
     progress.now("waiting for the last packets");
     let accounts = balance::settled(&observed, &world.workload, &uplink)?;
     if arguments.serve {
-        let rows = table::rows(&observed.records()?, &uplink)?;
-        let outcome = Outcome::new(rows, accounts, &truth, table.version());
+        let records = observed.records()?;
+        let rows = table::rows(&records, &uplink)?;
+        let named = names::named(&records, &uplink)?;
+        let outcome = Outcome::new(rows, named, accounts, &truth, table.version());
         return serve(arguments, &outcome, &bed, &crew, &mut observed, &progress);
     }
     let (records, said) = observed.stop()?;
@@ -183,7 +186,8 @@ fn demo(arguments: &Arguments) -> Result<()> {
         writeln!(io::stderr(), "{line}")?;
     }
     let rows = table::rows(&records, &uplink)?;
-    let outcome = Outcome::new(rows, accounts, &truth, table.version());
+    let named = names::named(&records, &uplink)?;
+    let outcome = Outcome::new(rows, named, accounts, &truth, table.version());
     print(arguments, &outcome, None)?;
     outcome.check()
 }

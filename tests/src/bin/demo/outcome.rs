@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::{
     balance,
     look::{Paint, exact},
+    names::{self, Named},
     table::{self, Row},
     tasks::TASKS,
     truth::{Key, Truth, differences},
@@ -18,6 +19,7 @@ use crate::{
 
 pub struct Outcome {
     pub rows: Vec<Row>,
+    pub named: Vec<Named>,
     pub accounts: Vec<Account>,
     clients: Truth,
     differences: Vec<String>,
@@ -31,6 +33,7 @@ pub struct Links(pub Vec<(&'static str, String)>);
 impl Outcome {
     pub fn new(
         rows: Vec<Row>,
+        named: Vec<Named>,
         accounts: Vec<Account>,
         truth: &BTreeMap<Key, Truth>,
         catalog_version: String,
@@ -40,10 +43,13 @@ impl Outcome {
             bytes_sent: sum.bytes_sent + truth.bytes_sent,
             bytes_received: sum.bytes_received + truth.bytes_received,
         });
+        let mut differences = differences(truth, &table::counted(&rows));
+        differences.extend(names::differences(&named));
         Self {
             clients,
-            differences: differences(truth, &table::counted(&rows)),
+            differences,
             rows,
+            named,
             accounts,
             catalog_version,
         }
@@ -90,6 +96,7 @@ impl Outcome {
         Ok(serde_json::to_string_pretty(&json!({
             "catalog_version": self.catalog_version,
             "rows": self.rows,
+            "named": self.named,
             "total": table::total(&self.rows),
             "accounts": accounts,
             "clients": self.clients,
@@ -118,6 +125,11 @@ impl Outcome {
             } else {
                 row.clone()
             });
+        }
+        line("");
+        line(&paint.strong("How each service was named, by what its clients asked for"));
+        for row in names::lines(&self.named) {
+            line(&row);
         }
         line("");
         line(&paint.strong("Do the bytes add up? The uplink's own counters against the agent's"));
