@@ -425,13 +425,6 @@ impl Agent {
         }
     }
 
-    /// Takes in what clients said and DNS answered. After the flows: what one of them said was handed over before.
-    fn read_captures(&mut self, now: Moment) {
-        let names = self.tables.names.get_mut();
-        names.begin(now.monotonic_ns);
-        self.probe.read_captures(|record| names.take(record));
-    }
-
     fn read_notes(&mut self) {
         let (undecoded, workloads) = (&mut self.undecoded, self.tables.workloads.get_mut());
         self.probe.read_notes(|record| match decode::note(record) {

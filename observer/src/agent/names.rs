@@ -13,8 +13,11 @@ use observer_core::{
         kernel::Losses,
         names::{LossPlace, PathKind},
         record::SourcePlace,
+        time::Moment,
     },
 };
+
+use super::Agent;
 
 /// Identities with their paths that are kept ready; they are made again when there are more.
 const IDENTITIES_MAX: usize = 8_192;
@@ -121,6 +124,15 @@ impl Names {
             (LossPlace::DnsTable, self.naming.answers_refused()),
         ]
         .into()
+    }
+}
+
+impl Agent {
+    /// Takes in what clients said and DNS answered. After the flows: what one of them said was handed over before.
+    pub(super) fn read_captures(&mut self, now: Moment) {
+        let names = self.tables.names.get_mut();
+        names.begin(now.monotonic_ns);
+        self.probe.read_captures(|record| names.take(record));
     }
 }
 

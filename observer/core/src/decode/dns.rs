@@ -229,6 +229,3 @@ fn ech_public_name(contents: &[u8]) -> Option<HostName> {
     let _longest_name = reader.u8()?;
     HostName::from_wire(reader.list8()?).ok()
 }
-
-#[cfg(test)]
-mod tests;

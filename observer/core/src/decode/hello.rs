@@ -160,6 +160,3 @@ fn highest_version(data: &[u8]) -> Option<Option<u16>> {
     }
     Some(highest)
 }
-
-#[cfg(test)]
-mod tests;

@@ -255,6 +255,3 @@ impl Begun {
         self.bytes.get(..end).unwrap_or_default()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,112 @@
+//! Plain requests and dialogues with proxies: the target leaves, and no credential.
+
+use observer_ebpf::abi::{capture, flag};
+
+use super::{boot, captures, connected, flags, hello, records, send};
+
+#[test]
+fn a_request_gives_its_host_alone() {
+    for (request, expected) in [
+        (
+            "GET /secret HTTP/1.1\r\nCookie: a=b\r\nHost: shop.example:8080\r\n\r\n",
+            Some("shop.example:8080"),
+        ),
+        (
+            "POST / HTTP/1.1\r\nhOsT:\t  api.example\r\nX: y\r\n\r\nHost: no.example\r\n",
+            Some("api.example"),
+        ),
+        ("GET / HTTP/1.1\nHost: a.example\n\n", Some("a.example")),
+        (
+            "GET / HTTP/1.1\r\nX-Host: no.example\r\nHostess: no\r\nHost: a.example\r\n\r\n",
+            Some("a.example"),
+        ),
+        ("GET / HTTP/1.1\r\nX: y\r\n\r\nHost: body.example\r\n", None),
+        ("GET / HTTP/1.0\r\n\r\n", None),
+        ("GET / HTTP/1.1\r\nHost: cut.exam", None),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None),
+        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", None),
+    ] {
+        boot();
+        let client = connected();
+        send(&client, request.as_bytes(), &[]);
+        let found: Vec<(u8, String)> = captures()
+            .into_iter()
+            .map(|(head, data)| (head.kind, String::from_utf8_lossy(&data).into_owned()))
+            .collect();
+        let expected: Vec<(u8, String)> = expected
+            .map(|host| (capture::HOST, host.to_owned()))
+            .into_iter()
+            .collect();
+        assert_eq!(found, expected, "{request:?}");
+        let cut = if expected.is_empty() {
+            flag::LOOK_CUT
+        } else {
+            0
+        };
+        assert_eq!(flags(&client), flag::HTTP | flag::LOOKED | cut);
+    }
+}
+
+#[test]
+fn a_proxy_s_target_leaves_and_no_credential() {
+    boot();
+    let client = connected();
+    let request =
+        b"CONNECT api.example:443 HTTP/1.1\r\nProxy-Authorization: Basic c2VjcmV0\r\n\r\n";
+    let message = hello(300);
+    let sent = [&request[..], &records(&message, 16_384)].concat();
+    send(&client, &sent, &[request.len()]);
+    let found = captures();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0].0.kind, capture::CONNECT);
+    assert_eq!(found[0].1, b"api.example:443");
+    assert_eq!(found[1].0.kind, capture::HELLO);
+    assert_eq!(found[1].1, message);
+    assert_eq!(flags(&client), flag::PROXY | flag::TLS | flag::LOOKED);
+}
+
+#[test]
+fn a_socks_request_leaves_and_no_password() {
+    let greeting = b"\x05\x02\0\x02";
+    let password = b"\x01\x04user\x07\x05\x01\0\x03pw!";
+    let message = hello(300);
+    let tls = records(&message, 16_384);
+    for (request, expected) in [
+        (
+            &b"\x05\x01\0\x03\x09a.example\x01\xbb"[..],
+            &b"\x03\x09a.example\x01\xbb"[..],
+        ),
+        (
+            b"\x05\x01\0\x01\x0a\0\0\x09\0\x50",
+            b"\x01\x0a\0\0\x09\0\x50",
+        ),
+    ] {
+        for auth in [&password[..], b""] {
+            boot();
+            let client = connected();
+            let sent = [&greeting[..], auth, request, &tls].concat();
+            let mut ends = vec![greeting.len()];
+            if !auth.is_empty() {
+                ends.push(greeting.len() + auth.len());
+            }
+            ends.push(greeting.len() + auth.len() + request.len());
+            send(&client, &sent, &ends);
+            let found = captures();
+            assert_eq!(found.len(), 2, "{request:?}");
+            assert_eq!(found[0].0.kind, capture::SOCKS);
+            assert_eq!(found[0].1, expected);
+            assert_eq!(found[1].1, message);
+        }
+    }
+    // A password that looks like a request, cut so that it begins a packet.
+    boot();
+    let client = connected();
+    let sent = [
+        &greeting[..],
+        b"\x01\x04user\x0b",
+        b"\x05\x01\0\x01\x0a\0\0\x09\0\x50!",
+    ]
+    .concat();
+    send(&client, &sent, &[4, 11]);
+    assert_eq!(captures(), []);
+}
