@@ -26,7 +26,7 @@ enum Verb {
     Run(Box<run::Arguments>),
     /// Say what this kernel and these privileges allow, and what each missing thing costs.
     Doctor(doctor::Arguments),
-    /// Say whose address this is, and how that is known.
+    /// Say whose service a name, an address or a URL is, and how that is known.
     Classify(classify::Arguments),
     /// Remove every program, link and pin of ours from the kernel.
     Detach(detach::Arguments),

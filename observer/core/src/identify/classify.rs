@@ -1,15 +1,27 @@
-//! One word of the command line, by the address table: the object that `observer classify` prints. Knows no host names
-//! yet and asks nobody: what the address does not say is null.
+//! One word of the command line: the object that `observer classify` prints. Asks nobody: what name and address do not say
+//! is null.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv6Addr},
+};
 
+use idna::AsciiDenyList;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::address::AddressTable;
+use super::{
+    address::AddressTable,
+    combine::{Signals, combine},
+    name::NameTable,
+    path::path_kind,
+};
 use crate::model::{
+    host_name::HostName,
     identity::{Basis, Confidence, Identity, Word},
     names::{ApiFamily, ApiState, PathKind},
+    record::SourcePlace,
+    signal::{Asked, AskedBy, Ech},
 };
 
 /// What is known of one word; the fields' order is that of the printed object.
@@ -64,21 +76,142 @@ impl Classification {
     }
 }
 
-/// The word is nothing this room can classify.
+/// A word that nothing can be said of.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("classify `{word}`: not an IPv4 or IPv6 address")]
+#[error(
+    "classify `{word}`: {what}; give a host name, an address, `HOST@ADDRESS`, a URL or `METHOD URL`"
+)]
 pub struct ClassifyError {
     pub word: String,
+    pub what: String,
 }
 
-/// A word that must be an address, as it came.
-pub fn classify_word(table: &AddressTable, word: &str) -> Result<Classification, ClassifyError> {
-    let address: IpAddr = word
-        .parse()
-        .map_err(|_| ClassifyError { word: word.into() })?;
-    let mut found = classify_address(table, address);
+/// What words are classified by.
+#[derive(Clone, Copy)]
+pub struct Tables<'t> {
+    pub addresses: &'t AddressTable,
+    pub names: &'t NameTable,
+}
+
+/// An address, a host name, `host@address`, a URL or `METHOD URL`. Of a URL only the host is looked at, and nothing else of
+/// it is given back: user, path and query may hold secrets.
+pub fn classify_word(tables: Tables<'_>, word: &str) -> Result<Classification, ClassifyError> {
+    let failed = |what: &str| ClassifyError {
+        word: shown(word).to_owned(),
+        what: what.to_owned(),
+    };
+    if let Ok(address) = word.parse() {
+        let mut found = classify_address(tables.addresses, address);
+        found.input = word.into();
+        return Ok(found);
+    }
+    if let Some((host, has_method)) = url_host(word) {
+        let mut found = match address_of(host) {
+            Some(address) => classify_address(tables.addresses, address),
+            None => {
+                let name = host_name(host).map_err(|what| failed(&what))?;
+                classify_name(tables, &name, None)
+            }
+        };
+        found.input = shown(word).into();
+        found.method = has_method.map(Word::from);
+        return Ok(found);
+    }
+    if let Some((host, address)) = word.split_once('@') {
+        let address =
+            address_of(address).ok_or_else(|| failed("what stands behind `@` is no address"))?;
+        let name = host_name(host).map_err(|what| failed(&what))?;
+        let mut found = classify_name(tables, &name, Some(address));
+        found.input = word.into();
+        return Ok(found);
+    }
+    let name = host_name(word).map_err(|what| failed(&what))?;
+    let mut found = classify_name(tables, &name, None);
     found.input = word.into();
     Ok(found)
+}
+
+/// The part of a word that may be shown again: a URL up to its host, without a user.
+fn shown(word: &str) -> &str {
+    let Some((scheme, rest)) = word.split_once("://") else {
+        return word;
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest.get(..end) {
+        Some(authority) if !authority.contains('@') => {
+            word.get(..scheme.len() + 3 + end).unwrap_or(scheme)
+        }
+        Some(_) | None => scheme,
+    }
+}
+
+/// Host and method of a URL; `None` for what is none.
+fn url_host(word: &str) -> Option<(&str, Option<&str>)> {
+    let (before, rest) = word.split_once("://")?;
+    let (method, scheme) = match before.split_once(' ') {
+        Some((method, scheme)) => (Some(method), scheme.trim()),
+        None => (None, before),
+    };
+    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    if !is_word(scheme) || !method.is_none_or(is_word) {
+        return None;
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let authority = rest.get(..end)?;
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    let without_port = match host.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        Some(_) | None => host,
+    };
+    Some((without_port, method))
+}
+
+fn address_of(text: &str) -> Option<IpAddr> {
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    inner.unwrap_or(text).parse().ok()
+}
+
+/// A name in any script, in the form that it has on the wire (UTS 46).
+fn host_name(text: &str) -> Result<HostName, String> {
+    let ascii = match text.is_ascii() {
+        true => Cow::Borrowed(text),
+        false => idna::domain_to_ascii_cow(text.as_bytes(), AsciiDenyList::EMPTY)
+            .map_err(|_| "no host name in any script".to_owned())?,
+    };
+    HostName::from_wire(ascii.as_bytes()).map_err(|error| format!("no host name: {error}"))
+}
+
+/// What a name says, over what the address says where there is one.
+fn classify_name(tables: Tables<'_>, name: &HostName, address: Option<IpAddr>) -> Classification {
+    let of_address = match address {
+        Some(address) => {
+            let inner = nat64_inner(address).unwrap_or(address);
+            tables.addresses.address_identity(inner)
+        }
+        None => Identity::default(),
+    };
+    let asked = Asked {
+        by: AskedBy::Given,
+        server_name: Some(name.clone()),
+        address: None,
+        alpn: Vec::new(),
+        ech: Ech::Absent,
+        tls_version: None,
+    };
+    let signals = Signals {
+        address: &of_address,
+        asked: Some(&asked),
+        resolved: &[],
+        blind: None,
+    };
+    let mut combined = combine(&signals, tables.names);
+    let ends = [None, address];
+    combined.identity.path_kind = Some(path_kind(&SourcePlace::default(), ends, &combined));
+    Classification::of(name.to_string(), combined.identity)
 }
 
 /// What the table says of an address. An IPv4-mapped address is its IPv4 address; of a NAT64 address (RFC 6052,
@@ -111,6 +244,21 @@ mod tests {
 
     fn table() -> AddressTable {
         AddressTable::embedded().expect("the embedded table is whole")
+    }
+
+    fn names() -> NameTable {
+        NameTable::embedded().expect("the embedded table is whole")
+    }
+
+    fn classify_word(table: &AddressTable, word: &str) -> Result<Classification, ClassifyError> {
+        let names = names();
+        super::classify_word(
+            Tables {
+                addresses: table,
+                names: &names,
+            },
+            word,
+        )
     }
 
     #[test]
@@ -241,20 +389,95 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn names_urls_and_pairs() {
+        let table = table();
+        // word: provider cloud front service region api_state method path basis confidence
+        for (word, expected) in [
+            (
+                "api.openai.com",
+                "openai - cloudflare openai-api - unknown - unknown server_name likely",
+            ),
+            (
+                "API.OPENAI.COM.",
+                "openai - cloudflare openai-api - unknown - unknown server_name likely",
+            ),
+            (
+                "b\u{fc}cher.example",
+                "- - - - - unknown - unknown - -",
+            ),
+            ("\u{43e}penai.com", "- - - - - unknown - unknown - -"),
+            ("nobody.example", "- - - - - unknown - unknown - -"),
+            (
+                "POST https://user:pass@bedrock-runtime.us-east-1.amazonaws.com:443/model/x?y=z",
+                "amazon aws - bedrock-runtime us-east-1 unknown POST unknown server_name likely",
+            ),
+            (
+                "https://bedrock.us-east-1.amazonaws.com",
+                "amazon aws - bedrock us-east-1 control_plane - unknown server_name likely",
+            ),
+            (
+                "http://52.216.0.1/bucket",
+                "amazon aws - s3 us-east-1 unknown - unknown address certain",
+            ),
+            (
+                "http://[::ffff:52.216.0.1]:80/",
+                "amazon aws - s3 us-east-1 unknown - unknown address certain",
+            ),
+            (
+                "b.s3.us-east-1.amazonaws.com@52.216.0.1",
+                "amazon aws - s3 us-east-1 unknown - internet server_name certain",
+            ),
+            (
+                "api.openai.com@52.216.0.1",
+                "openai aws - openai-api us-east-1 unknown - internet server_name ambiguous",
+            ),
+            (
+                "bedrock-runtime.us-east-1.amazonaws.com@10.0.0.9",
+                "amazon aws - bedrock-runtime us-east-1 unknown - private_endpoint server_name likely",
+            ),
+        ] {
+            let found = classify_word(&table, word).expect(word);
+            let text = |word: &Option<Word>| word.as_deref().unwrap_or("-").to_owned();
+            let said = [
+                text(&found.provider),
+                text(&found.cloud),
+                text(&found.front),
+                text(&found.service),
+                text(&found.region),
+                found.api_state.word().to_owned(),
+                text(&found.method),
+                found.path_kind.word().to_owned(),
+                found.basis.map_or("-", Basis::word).to_owned(),
+                found.confidence.map_or("-", Confidence::word).to_owned(),
+            ];
+            assert_eq!(said.join(" "), expected, "{word}: {:?}", found.evidence);
+            for secret in ["user:", "pass@", "model/x", "y=z", "/bucket"] {
+                let whole = serde_json::to_string(&found).expect("an object");
+                assert!(!whole.contains(secret), "{secret} in {whole}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        let long = "a".repeat(300);
         for word in [
             "",
-            "api.openai.com",
             "10.0.0.0/8",
-            "1.2.3",
             "[::1]",
             "10.0.0.1:443",
+            "a b",
+            "x@y",
+            "https:///path",
+            "https://u:p@/x",
+            &long,
         ] {
-            let error = classify_word(&table(), word).expect_err("no address");
-            assert_eq!(
-                error.to_string(),
-                format!("classify `{word}`: not an IPv4 or IPv6 address")
-            );
+            let error = classify_word(&table(), word)
+                .expect_err("no word")
+                .to_string();
+            assert!(error.starts_with("classify `"), "{error}");
+            assert!(error.contains("give a host name"), "{error}");
+            assert!(!error.contains("u:p"), "{error}");
         }
     }
 }

@@ -112,6 +112,7 @@ fn asked(signals: &Signals<'_>, names: &impl Names) -> Option<Named> {
         AskedBy::Host => "HTTP host",
         AskedBy::Connect => "HTTP CONNECT target",
         AskedBy::Socks => "SOCKS5 target",
+        AskedBy::Given => "name",
     };
     let grease = match asked.ech {
         Ech::Absent => "",

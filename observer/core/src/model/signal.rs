@@ -93,6 +93,8 @@ pub enum AskedBy {
     Connect,
     /// A proxy was asked to connect (SOCKS5).
     Socks,
+    /// Nobody on this host asked: a person gives the name.
+    Given,
 }
 
 /// Whether a hello has the extension of Encrypted Client Hello (RFC 9849). On the wire the grease of a client that has no

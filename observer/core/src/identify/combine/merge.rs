@@ -3,7 +3,7 @@
 use super::{Combined, Named, api_state};
 use crate::{
     identify::name::NameIdentity,
-    model::identity::{Basis, Confidence, Identity, Word},
+    model::identity::{Confidence, Identity, Word},
 };
 
 /// Words of the address table for what is no cloud's.
@@ -69,7 +69,6 @@ pub(super) fn prepend(identity: &mut Identity, clause: &str) {
         Some(_) | None => clause.to_owned(),
     };
     identity.evidence = Some(evidence.into());
-    identity.basis = identity.basis.or(Some(Basis::Address));
 }
 
 fn words(known: &NameIdentity) -> &str {
@@ -135,7 +134,8 @@ impl Place {
 
     /// The address says nothing of a cloud: it is private, or no table has it.
     fn by_name(known: &NameIdentity, address: &Identity) -> Self {
-        let is_private = address.cloud.as_deref() != Some("internet");
+        // Where there is no address at all, none speaks against a front.
+        let is_private = matches!(address.cloud.as_deref(), Some("private" | "cluster"));
         let cloud = known.cloud.clone();
         Self {
             region: known.region.clone(),
