@@ -401,10 +401,7 @@ mod tests {
                 "API.OPENAI.COM.",
                 "openai - cloudflare openai-api - unknown - unknown server_name likely",
             ),
-            (
-                "b\u{fc}cher.example",
-                "- - - - - unknown - unknown - -",
-            ),
+            ("b\u{fc}cher.example", "- - - - - unknown - unknown - -"),
             ("\u{43e}penai.com", "- - - - - unknown - unknown - -"),
             ("nobody.example", "- - - - - unknown - unknown - -"),
             (
