@@ -4,10 +4,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod programs;
+mod quic;
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
     process::{Command, Stdio},
     thread,
     time::Duration,
@@ -347,7 +348,7 @@ fn answers_name_what_does_not_name_itself() {
         let addresses: Vec<String> = (0..4)
             .map(|nth| format!("{network}.{}", 200 + nth))
             .collect();
-        let mut zones = vec!["dns"];
+        let mut zones = vec!["dns", &far];
         zones.extend(addresses.iter().map(String::as_str));
         let _dns = bed.serve(&zones)?;
         let _sink = bed.serve(&["sink", &PORT.to_string()])?;
@@ -404,6 +405,131 @@ fn answers_name_what_does_not_name_itself() {
                 "{record}"
             );
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn initials_are_named_in_any_order() {
+    guarded("initials_are_named_in_any_order", || {
+        let bed = Bed::new("quic")?;
+        let server = SocketAddr::new(bed.server().ip(), 443);
+        let other = SocketAddr::new("52.94.0.11".parse()?, 443);
+        let names = ["one", "many", "reversed", "doubled"].map(|name| format!("{name}.{SUFFIX}"));
+        for (nth, name) in names.iter().enumerate() {
+            let mut datagrams = quic::initials(name, if nth == 0 { 1 } else { 120 })?;
+            ensure!(nth == 0 || datagrams.len() > 1, "a hello of one packet");
+            match nth {
+                2 => datagrams.reverse(),
+                3 => {
+                    datagrams = datagrams
+                        .iter()
+                        .flat_map(|one| [one.clone(), one.clone()])
+                        .collect()
+                }
+                _ => {}
+            }
+            bed.net.near.run(|| -> Result<()> {
+                let socket = UdpSocket::bind("0.0.0.0:0")?;
+                socket.connect(server)?;
+                for datagram in &datagrams {
+                    // Nobody listens: the ICMP error of an earlier datagram is told instead of sending.
+                    while socket.send(datagram).is_err() {}
+                }
+                Ok(())
+            })?;
+        }
+        // One socket, two remotes.
+        let pair = ["first", "second"].map(|name| format!("{name}.{SUFFIX}"));
+        let asked = [quic::initials(&pair[0], 1)?, quic::initials(&pair[1], 1)?];
+        bed.net.near.run(|| -> Result<()> {
+            let socket = UdpSocket::bind("0.0.0.0:0")?;
+            for (datagrams, remote) in asked.iter().zip([server, other]) {
+                for datagram in datagrams {
+                    socket.send_to(datagram, remote)?;
+                }
+            }
+            thread::sleep(PAUSE);
+            Ok(())
+        })?;
+        let records = bed.last_records()?;
+        let named = by_name(&records);
+        for name in names.iter().chain(&pair) {
+            let record = named
+                .get(name.as_str())
+                .with_context(|| format!("no record names {name}"))?;
+            ensure!(record["protocol"] == "udp", "{record}");
+            ensure!(
+                record["provider"] == "microsoft" && record["basis"] == "server_name",
+                "{record}"
+            );
+        }
+        ensure!(
+            named[pair[1].as_str()]["remote_address"] == "52.94.0.11",
+            "{}",
+            named[pair[1].as_str()]
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn a_stub_on_loopback_is_read_for_names() {
+    guarded("a_stub_on_loopback_is_read_for_names", || {
+        if !programs::is_there("dnsmasq") {
+            println!("skipped: `dnsmasq` is not installed; `cargo xtask setup e2e` brings it");
+            return Ok(());
+        }
+        let bed = Bed::new("stub")?;
+        let far = bed.server().ip().to_string();
+        let (network, _) = far.rsplit_once('.').context("an IPv4 address")?;
+        let addresses: Vec<String> = (0..4)
+            .map(|nth| format!("{network}.{}", 200 + nth))
+            .collect();
+        let mut zones = vec!["dns", &far];
+        zones.extend(addresses.iter().map(String::as_str));
+        let _dns = bed.serve(&zones)?;
+        let port = PORT.to_string();
+        let _sink = bed.serve(&["sink", &port])?;
+        bed.net.near.ip(&["link set lo up"])?;
+        let mut stub = Command::new("dnsmasq");
+        stub.args([
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+            "--no-daemon",
+        ])
+        .args([
+            "--listen-address=127.0.0.1",
+            "--bind-interfaces",
+            "--pid-file=",
+        ])
+        .arg(format!("--server={far}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+        let _stub = bed.net.near.spawn(stub)?;
+        thread::sleep(PAUSE);
+        bed.tool(&["resolve", "127.0.0.1", "api.groq.com"])?;
+        let local_port: u64 = bed
+            .tool(&["banner", &addresses[2], &port])?
+            .trim()
+            .parse()?;
+        let records = bed.last_records()?;
+        let record = records
+            .iter()
+            .find(|record| record["local_port"] == local_port);
+        let record = record.context("no record of the connection")?;
+        ensure!(
+            record["server_name"] == "api.groq.com" && record["basis"] == "dns",
+            "{record}"
+        );
+        // What passes loopback is in no record.
+        let loopback = |record: &&Value| record["remote_address"] == "127.0.0.1";
+        ensure!(
+            !records.iter().any(|record| loopback(&record)),
+            "loopback is counted"
+        );
         Ok(())
     });
 }

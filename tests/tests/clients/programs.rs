@@ -35,9 +35,14 @@ pub struct Client {
 
 impl Client {
     pub fn is_there(&self) -> bool {
-        let path = env::var_os("PATH").unwrap_or_default();
-        env::split_paths(&path).any(|folder| folder.join(self.program).is_file())
+        is_there(self.program)
     }
+}
+
+/// Whether a program is on the path.
+pub fn is_there(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 const BOTH: &[&str] = &["1.2", "1.3"];

@@ -192,11 +192,11 @@ def reply(query, addresses):
     return head + query[12 : at + 5] + b"".join(found)
 
 
-def dns(*addresses):
-    """A name server of the zones above, over UDP and TCP."""
+def dns(own, *addresses):
+    """A name server of the zones above at one of the host's addresses, over UDP and TCP."""
     datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    datagrams.bind(("", 53))
-    listener = socket.create_server(("", 53))
+    datagrams.bind((own, 53))
+    listener = socket.create_server((own, 53))
 
     def over_tcp():
         while True:
