@@ -134,6 +134,7 @@ fn legacy_region<'n>(labels: &[&'n str]) -> Option<(&'n str, &'n str)> {
     let last = *labels.last()?;
     last.match_indices('-').find_map(|(at, _)| {
         let (service, region) = (last.get(..at)?, last.get(at + 1..)?);
-        is_dashed_region(region).then_some((service, region))
+        let is_region = is_dashed_region(region) && !region.starts_with("fips-");
+        is_region.then_some((service, region))
     })
 }

@@ -194,7 +194,7 @@ fn steps(pattern: &str) -> Result<Vec<Step>, String> {
                 Some((before, rest)) => {
                     let (word, behind) = rest.split_once('}').ok_or("`{` without `}`")?;
                     let capture = Capture::from_word(word).ok_or(format!(
-                        "`{{{word}}}` is none of {{region}}, {{google-region}}, {{google-region-project}}, {{azure-region}}, {{geography}}, {{name}}"
+                        "`{{{word}}}` is none of {{region}}, {{google-region}}, {{google-region-project}}, {{azure-region}}, {{ibm-region}}, {{geography}}, {{name}}"
                     ))?;
                     if [before, behind].iter().any(|part| part.contains(['{', '}'])) {
                         return Err(format!("`{label}` captures twice"));

@@ -11,6 +11,8 @@ pub enum Capture {
     GoogleRegionAndProject,
     /// A region in the form of Azure's: `eastus2`.
     PlainRegion,
+    /// A region in the form of IBM's: `us-south`.
+    IbmRegion,
     /// A country or continent: two letters.
     Geography,
     /// Anything, and nothing is taken from it.
@@ -33,6 +35,7 @@ impl Capture {
             "google-region" => Self::GoogleRegion,
             "google-region-project" => Self::GoogleRegionAndProject,
             "azure-region" => Self::PlainRegion,
+            "ibm-region" => Self::IbmRegion,
             "geography" => Self::Geography,
             "name" => Self::Any,
             _ => return None,
@@ -57,6 +60,12 @@ impl Capture {
             Self::PlainRegion => {
                 part.starts_with(|c: char| c.is_ascii_lowercase())
                     && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            }
+            Self::IbmRegion => {
+                let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+                part.split_once('-').is_some_and(|(country, place)| {
+                    country.len() == 2 && !place.is_empty() && is_word(country) && is_word(place)
+                })
             }
             Self::Geography => {
                 part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_lowercase())

@@ -166,7 +166,8 @@ impl<'n> Captures<'n> {
             Capture::DashedRegion
             | Capture::GoogleRegion
             | Capture::GoogleRegionAndProject
-            | Capture::PlainRegion => Self {
+            | Capture::PlainRegion
+            | Capture::IbmRegion => Self {
                 region: Some(part),
                 ..self
             },
