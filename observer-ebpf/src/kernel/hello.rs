@@ -283,7 +283,7 @@ unsafe fn body(skb: *mut __sk_buff, scratch: *mut Scratch, position: u32, left: 
         } else {
             let first = first_bytes(skb, position, here);
             if handed == 0 {
-                if first >> 56 != CLIENT_HELLO as u64 {
+                if first >> 56 != u64::from(CLIENT_HELLO) {
                     return 0;
                 }
                 if here >= MESSAGE_HEADER {

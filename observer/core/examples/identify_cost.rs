@@ -1,5 +1,10 @@
 //! What naming costs on one core: `cargo run --release -p observer-core --example identify_cost`.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "a hello made here is short"
+)]
+
 use std::{hint::black_box, net::IpAddr, time::Instant};
 
 use observer_core::{

@@ -16,7 +16,10 @@ use hickory_proto::{
 };
 use observer_core::{
     decode::dns::{DnsError, dns_answer},
-    model::signal::{ALIASES_MAX, DnsAnswer},
+    model::{
+        host_name::HostName,
+        signal::{ALIASES_MAX, DnsAnswer},
+    },
 };
 use proptest::prelude::*;
 
@@ -157,7 +160,7 @@ fn services_give_hints_keys_and_aliases() {
     let names: Vec<&str> = answer
         .ech_public_names
         .iter()
-        .map(|name| name.as_str())
+        .map(HostName::as_str)
         .collect();
     assert_eq!(names, ["cloudflare-ech.com"]);
     let alias = SVCB::new(0, name("other.example"), Vec::new());

@@ -150,7 +150,7 @@ fn a_hole_or_an_end_that_never_comes_is_truncated() {
         speech.end_tick(|said| heard.push(said));
     }
     let truncated = Heard::Unread(FlowKey::Socket(7), BlindReason::TruncatedHello);
-    assert_eq!(heard, [truncated.clone()]);
+    assert_eq!(heard, std::slice::from_ref(&truncated));
     let cut = Capture { cut: true, ..head };
     assert_eq!(take(&mut Speech::default(), &cut), [truncated]);
 }

@@ -22,14 +22,30 @@ fuzz_target!(|data: &[u8]| {
             record[at..at + bytes.len()].copy_from_slice(bytes);
         };
         use core::mem::offset_of;
-        at(&mut record, offset_of!(Head, cookie), &u64::from(front[2] & 7).to_ne_bytes());
-        at(&mut record, offset_of!(Head, netns_cookie), &1_u64.to_ne_bytes());
+        at(
+            &mut record,
+            offset_of!(Head, cookie),
+            &u64::from(front[2] & 7).to_ne_bytes(),
+        );
+        at(
+            &mut record,
+            offset_of!(Head, netns_cookie),
+            &1_u64.to_ne_bytes(),
+        );
         at(&mut record, offset_of!(Head, kind), &[front[0] % 9]);
         at(&mut record, offset_of!(Head, flags), &[front[1] & 3]);
-        at(&mut record, offset_of!(Head, protocol), &[if front[0] % 9 == 2 { 17 } else { 6 }]);
+        at(
+            &mut record,
+            offset_of!(Head, protocol),
+            &[if front[0] % 9 == 2 { 17 } else { 6 }],
+        );
         let offset = u32::from(front[3]) << 4 | u32::from(front[4]);
         at(&mut record, offset_of!(Head, offset), &offset.to_ne_bytes());
-        at(&mut record, offset_of!(Head, bytes), &(bytes.len() as u32).to_ne_bytes());
+        at(
+            &mut record,
+            offset_of!(Head, bytes),
+            &(bytes.len() as u32).to_ne_bytes(),
+        );
         record.extend(bytes);
         if let Ok(capture) = decode::capture(&record) {
             speech.take(&capture, |heard| {

@@ -14,10 +14,7 @@ use observer_core::{
 fuzz_target!(|data: &[u8]| {
     if let Hello::Whole(asked) = client_hello(data, AskedBy::TlsHello) {
         let more = [data, b"more"].concat();
-        assert_eq!(
-            client_hello(&more, AskedBy::TlsHello),
-            Hello::Whole(asked)
-        );
+        assert_eq!(client_hello(&more, AskedBy::TlsHello), Hello::Whole(asked));
     }
     if let Ok(opened) = initial(data, None) {
         assert!(initial(data, Some(&opened.keys)).is_ok());

@@ -1,6 +1,7 @@
 //! Real clients are named right: each TLS stack that this machine has, hellos cut anywhere, plain requests, proxies, DNS.
 //! What is not installed is skipped and said so; `cargo xtask setup e2e` installs it.
 
+mod answers;
 #[path = "../common/mod.rs"]
 mod common;
 mod programs;
@@ -8,7 +9,8 @@ mod quic;
 
 use std::{
     collections::BTreeMap,
-    net::{SocketAddr, UdpSocket},
+    io::{self, Write as _},
+    net::SocketAddr,
     process::{Command, Stdio},
     thread,
     time::Duration,
@@ -26,7 +28,7 @@ use serde_json::Value;
 
 use self::programs::{Ask, CLIENTS, TOOL};
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Longer than a tick of the agents under test.
 const PAUSE: Duration = Duration::from_millis(400);
 /// All names of these tests are of this service.
@@ -110,6 +112,17 @@ fn run(host: &Host, mut command: Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Runs a test of the tool's, where Python is there.
+fn with_tool(test: &str, work: impl FnOnce() -> Result<()>) {
+    guarded(test, || {
+        if programs::is_there("python3") && programs::is_there("openssl") {
+            return work();
+        }
+        programs::skip(test, "python3 or openssl");
+        Ok(())
+    });
+}
+
 /// Records by the name that they have.
 fn by_name(records: &[Value]) -> BTreeMap<&str, &Value> {
     let name = |record: &'_ Value| record["server_name"].as_str().map(str::to_owned);
@@ -156,14 +169,18 @@ fn tls_server(bed: &Bed) -> Result<Process> {
 
 #[test]
 fn every_client_is_named() {
-    guarded("every_client_is_named", || {
+    with_tool("every_client_is_named", || {
         let bed = Bed::new("clients")?;
         let _server = tls_server(&bed)?;
         let address = bed.server();
         let mut expected = Vec::new();
         for client in CLIENTS {
             if !client.is_there() {
-                println!("skipped: `{}` is not installed", client.program);
+                let _ = writeln!(
+                    io::stderr(),
+                    "skipped: `{}` is not installed; `cargo xtask setup e2e` brings it",
+                    client.program
+                );
                 continue;
             }
             for version in client.versions {
@@ -217,7 +234,7 @@ fn attempt(host: &Host, command: &[String], may_fail: bool) -> Result<()> {
 
 #[test]
 fn a_hello_is_named_wherever_it_is_cut() {
-    guarded("a_hello_is_named_wherever_it_is_cut", || {
+    with_tool("a_hello_is_named_wherever_it_is_cut", || {
         let bed = Bed::new("split")?;
         let _sink = bed.serve(&["sink", &PORT.to_string()])?;
         let address = bed.server().ip().to_string();
@@ -270,7 +287,7 @@ fn a_hello_is_named_wherever_it_is_cut() {
 
 #[test]
 fn requests_and_proxies_are_named() {
-    guarded("requests_and_proxies_are_named", || {
+    with_tool("requests_and_proxies_are_named", || {
         let bed = Bed::new("proxies")?;
         let _sink = bed.serve(&["sink", &PORT.to_string()])?;
         let address = bed.server().ip().to_string();
@@ -331,205 +348,9 @@ fn requests_and_proxies_are_named() {
         }
         // No byte of what is secret has come out.
         let all = records.iter().map(Value::to_string).collect::<String>();
-        for secret in ["c2VjcmV0", "/secret", "user", "Cookie"] {
+        for secret in ["c2VjcmV0", "/secret", "qxz", "Cookie"] {
             ensure!(!all.contains(secret), "{secret} is in the records");
         }
-        Ok(())
-    });
-}
-
-#[test]
-fn answers_name_what_does_not_name_itself() {
-    guarded("answers_name_what_does_not_name_itself", || {
-        let bed = Bed::new("answers")?;
-        let far = bed.server().ip().to_string();
-        // Four addresses of the far host, which has all of its network, one a case.
-        let (network, _) = far.rsplit_once('.').context("an IPv4 address")?;
-        let addresses: Vec<String> = (0..4)
-            .map(|nth| format!("{network}.{}", 200 + nth))
-            .collect();
-        let mut zones = vec!["dns", &far];
-        zones.extend(addresses.iter().map(String::as_str));
-        let _dns = bed.serve(&zones)?;
-        let _sink = bed.serve(&["sink", &PORT.to_string()])?;
-        let port = PORT.to_string();
-        let banner = |address: &str| bed.tool(&["banner", address, &port]);
-        let resolve = |arguments: &[&str]| {
-            bed.tool(&[&["resolve", &far], arguments].concat())
-                .map(drop)
-        };
-        // A chain of eight, over TCP in pieces.
-        resolve(&["chain.example", "A", "tcp"])?;
-        let chain = banner(&addresses[0])?;
-        // Two names of two services on one address.
-        resolve(&["api.openai.com"])?;
-        let one = banner(&addresses[1])?;
-        resolve(&["api.mistral.ai"])?;
-        let two = banner(&addresses[1])?;
-        // No time to live, and the hint of a service.
-        resolve(&["api.groq.com"])?;
-        let short = banner(&addresses[2])?;
-        resolve(&["api.anthropic.com", "HTTPS"])?;
-        let hint = banner(&addresses[3])?;
-        let records = bed.last_records()?;
-        let at = |port: &str| {
-            let port: u64 = port.trim().parse()?;
-            records
-                .iter()
-                .find(|record| record["local_port"] == port)
-                .with_context(|| format!("no record of port {port}"))
-        };
-        for (port, name, provider) in [
-            (&chain, "chain.example", "amazon"),
-            (&short, "api.groq.com", "groq"),
-            (&hint, "api.anthropic.com", "anthropic"),
-        ] {
-            let record = at(port)?;
-            ensure!(
-                record["server_name"] == name
-                    && record["provider"] == provider
-                    && record["basis"] == "dns"
-                    && record["confidence"] == "likely",
-                "{record}"
-            );
-        }
-        // The second answer came within the time in which it may explain the first connection too.
-        for port in [&one, &two] {
-            let record = at(port)?;
-            let evidence = record["evidence"].as_str().unwrap_or_default();
-            ensure!(
-                record["confidence"] == "ambiguous"
-                    && record["basis"] == "address"
-                    && evidence.contains("api.openai.com")
-                    && evidence.contains("api.mistral.ai"),
-                "{record}"
-            );
-        }
-        Ok(())
-    });
-}
-
-#[test]
-fn initials_are_named_in_any_order() {
-    guarded("initials_are_named_in_any_order", || {
-        let bed = Bed::new("quic")?;
-        let server = SocketAddr::new(bed.server().ip(), 443);
-        let other = SocketAddr::new("52.94.0.11".parse()?, 443);
-        let names = ["one", "many", "reversed", "doubled"].map(|name| format!("{name}.{SUFFIX}"));
-        for (nth, name) in names.iter().enumerate() {
-            let mut datagrams = quic::initials(name, if nth == 0 { 1 } else { 120 })?;
-            ensure!(nth == 0 || datagrams.len() > 1, "a hello of one packet");
-            match nth {
-                2 => datagrams.reverse(),
-                3 => {
-                    datagrams = datagrams
-                        .iter()
-                        .flat_map(|one| [one.clone(), one.clone()])
-                        .collect()
-                }
-                _ => {}
-            }
-            bed.net.near.run(|| -> Result<()> {
-                let socket = UdpSocket::bind("0.0.0.0:0")?;
-                socket.connect(server)?;
-                for datagram in &datagrams {
-                    // Nobody listens: the ICMP error of an earlier datagram is told instead of sending.
-                    while socket.send(datagram).is_err() {}
-                }
-                Ok(())
-            })?;
-        }
-        // One socket, two remotes.
-        let pair = ["first", "second"].map(|name| format!("{name}.{SUFFIX}"));
-        let asked = [quic::initials(&pair[0], 1)?, quic::initials(&pair[1], 1)?];
-        bed.net.near.run(|| -> Result<()> {
-            let socket = UdpSocket::bind("0.0.0.0:0")?;
-            for (datagrams, remote) in asked.iter().zip([server, other]) {
-                for datagram in datagrams {
-                    socket.send_to(datagram, remote)?;
-                }
-            }
-            thread::sleep(PAUSE);
-            Ok(())
-        })?;
-        let records = bed.last_records()?;
-        let named = by_name(&records);
-        for name in names.iter().chain(&pair) {
-            let record = named
-                .get(name.as_str())
-                .with_context(|| format!("no record names {name}"))?;
-            ensure!(record["protocol"] == "udp", "{record}");
-            ensure!(
-                record["provider"] == "microsoft" && record["basis"] == "server_name",
-                "{record}"
-            );
-        }
-        ensure!(
-            named[pair[1].as_str()]["remote_address"] == "52.94.0.11",
-            "{}",
-            named[pair[1].as_str()]
-        );
-        Ok(())
-    });
-}
-
-#[test]
-fn a_stub_on_loopback_is_read_for_names() {
-    guarded("a_stub_on_loopback_is_read_for_names", || {
-        if !programs::is_there("dnsmasq") {
-            println!("skipped: `dnsmasq` is not installed; `cargo xtask setup e2e` brings it");
-            return Ok(());
-        }
-        let bed = Bed::new("stub")?;
-        let far = bed.server().ip().to_string();
-        let (network, _) = far.rsplit_once('.').context("an IPv4 address")?;
-        let addresses: Vec<String> = (0..4)
-            .map(|nth| format!("{network}.{}", 200 + nth))
-            .collect();
-        let mut zones = vec!["dns", &far];
-        zones.extend(addresses.iter().map(String::as_str));
-        let _dns = bed.serve(&zones)?;
-        let port = PORT.to_string();
-        let _sink = bed.serve(&["sink", &port])?;
-        bed.net.near.ip(&["link set lo up"])?;
-        let mut stub = Command::new("dnsmasq");
-        stub.args([
-            "--keep-in-foreground",
-            "--conf-file=/dev/null",
-            "--no-resolv",
-            "--no-hosts",
-            "--no-daemon",
-        ])
-        .args([
-            "--listen-address=127.0.0.1",
-            "--bind-interfaces",
-            "--pid-file=",
-        ])
-        .arg(format!("--server={far}"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-        let _stub = bed.net.near.spawn(stub)?;
-        thread::sleep(PAUSE);
-        bed.tool(&["resolve", "127.0.0.1", "api.groq.com"])?;
-        let local_port: u64 = bed
-            .tool(&["banner", &addresses[2], &port])?
-            .trim()
-            .parse()?;
-        let records = bed.last_records()?;
-        let record = records
-            .iter()
-            .find(|record| record["local_port"] == local_port);
-        let record = record.context("no record of the connection")?;
-        ensure!(
-            record["server_name"] == "api.groq.com" && record["basis"] == "dns",
-            "{record}"
-        );
-        // What passes loopback is in no record.
-        let loopback = |record: &&Value| record["remote_address"] == "127.0.0.1";
-        ensure!(
-            !records.iter().any(|record| loopback(&record)),
-            "loopback is counted"
-        );
         Ok(())
     });
 }

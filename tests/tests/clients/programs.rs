@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -37,6 +38,14 @@ impl Client {
     pub fn is_there(&self) -> bool {
         is_there(self.program)
     }
+}
+
+/// Says past the harness's capture that a test cannot run.
+pub fn skip(test: &str, program: &str) {
+    let _ = writeln!(
+        std::io::stderr(),
+        "SKIP: {test}: `{program}` is not installed; `cargo xtask setup e2e` brings it"
+    );
 }
 
 /// Whether a program is on the path.
@@ -126,6 +135,7 @@ fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
 }
 
 /// The shell asks for the page, so that the client has something to write.
+#[expect(clippy::unnecessary_wraps, reason = "others write files first")]
 fn openssl(ask: &Ask<'_>) -> Result<Vec<String>> {
     let version = if ask.version == "1.2" {
         "-tls1_2"
@@ -139,6 +149,7 @@ fn openssl(ask: &Ask<'_>) -> Result<Vec<String>> {
     Ok(words(["sh", "-c", &script]))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others write files first")]
 fn python(ask: &Ask<'_>) -> Result<Vec<String>> {
     let (host, port) = (ask.address.ip().to_string(), ask.address.port().to_string());
     Ok(words([
@@ -152,6 +163,7 @@ fn python(ask: &Ask<'_>) -> Result<Vec<String>> {
     ]))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others write files first")]
 fn curl(ask: &Ask<'_>) -> Result<Vec<String>> {
     let port = ask.address.port();
     let resolve = format!("{}:{port}:{}", ask.name, ask.address.ip());
@@ -172,6 +184,7 @@ fn curl(ask: &Ask<'_>) -> Result<Vec<String>> {
     ]))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others write files first")]
 fn gnutls(ask: &Ask<'_>) -> Result<Vec<String>> {
     let script = format!(
         "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | gnutls-cli --insecure --sni-hostname {} --port {} --priority NORMAL:-VERS-ALL:+VERS-TLS{} {}",
@@ -198,6 +211,7 @@ fn wget(ask: &Ask<'_>) -> Result<Vec<String>> {
     Ok(words(["unshare", "--mount", "sh", "-c", &script]))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others write files first")]
 fn nss(ask: &Ask<'_>) -> Result<Vec<String>> {
     let (host, port) = (ask.address.ip().to_string(), ask.address.port().to_string());
     let versions = format!("tls{0}:tls{0}", ask.version);
@@ -234,16 +248,19 @@ fn go(ask: &Ask<'_>) -> Result<Vec<String>> {
     ]))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others write files first")]
 fn node(ask: &Ask<'_>) -> Result<Vec<String>> {
     let (host, port) = (ask.address.ip().to_string(), ask.address.port().to_string());
     Ok(words(["node", NODE, &host, &port, ask.name, ask.version]))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others write files first")]
 fn java(ask: &Ask<'_>) -> Result<Vec<String>> {
     let (host, port) = (ask.address.ip().to_string(), ask.address.port().to_string());
     Ok(words(["java", JAVA, &host, &port, ask.name, ask.version]))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "others write files first")]
 fn chromium(ask: &Ask<'_>) -> Result<Vec<String>> {
     let rules = format!(
         "--host-resolver-rules=MAP {} {}",

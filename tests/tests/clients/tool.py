@@ -98,7 +98,7 @@ def socks(address, port, name):
     with connected(address, int(port)) as client:
         client.sendall(b"\x05\x01\x02")
         time.sleep(0.1)
-        client.sendall(b"\x01\x04user\x06secret")
+        client.sendall(b"\x01\x07qxzuser\x07qxzpass")
         time.sleep(0.1)
         client.sendall(b"\x05\x01\0\x03" + bytes([len(name)]) + name.encode() + b"\x01\xbb")
 
@@ -176,7 +176,7 @@ def answers(question, kind, addresses):
     if question == "api.groq.com":
         return [record(question, A, 0, address(third))]
     if question == "api.anthropic.com" and kind == HTTPS:
-        hints = struct.pack(">HHH", 1, 4, 4)[:0] + struct.pack(">HH", 4, 4) + address(fourth)
+        hints = struct.pack(">HH", 4, 4) + address(fourth)
         return [record(question, HTTPS, 300, struct.pack(">H", 1) + b"\0" + hints)]
     return []
 

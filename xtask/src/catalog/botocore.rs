@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     fs::File,
     io::Read as _,
     path::Path,
@@ -90,10 +91,10 @@ pub fn lines(folder: &Path) -> Result<String> {
          # from botocore {versions} (PyPI, Apache-2.0).\n"
     );
     for suffix in suffixes {
-        lines += &format!("aws-suffix {suffix}\n");
+        writeln!(lines, "aws-suffix {suffix}")?;
     }
     for (labels, service) in services {
-        lines += &format!("aws-service {labels} {service}\n");
+        writeln!(lines, "aws-service {labels} {service}")?;
     }
     Ok(lines)
 }

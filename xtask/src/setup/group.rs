@@ -53,6 +53,10 @@ impl Group {
                 "hey",
                 "dnsmasq-base",
                 "unbound",
+                "python3",
+                "golang-go",
+                "nodejs",
+                "default-jdk-headless",
             ],
             Self::Peers => &[
                 "softflowd",

@@ -193,10 +193,7 @@ fn a_large_hello_comes_in_chunks() {
     boot();
     let client = connected();
     let sent = records(&message, 16_384);
-    let segments: Vec<usize> = (1..)
-        .map(|nth| nth * 536)
-        .take_while(|at| *at < sent.len())
-        .collect();
+    let segments: Vec<usize> = (536..sent.len()).step_by(536).collect();
     send(&client, &sent, &segments);
     assert_eq!(stream(), message, "segments of 536");
 }
@@ -280,10 +277,7 @@ fn the_search_has_an_end() {
     let client = connected();
     let message = hello(0x00ff_ffff - 4);
     let sent = records(&message[..40_000], 16_384);
-    let segments: Vec<usize> = (1..)
-        .map(|nth| nth * 1_400)
-        .take_while(|at| *at < sent.len())
-        .collect();
+    let segments: Vec<usize> = (1_400..sent.len()).step_by(1_400).collect();
     send(&client, &sent, &segments);
     let found = stream();
     assert!(found.len() <= LOOK_BYTES_MAX as usize + 1_400);

@@ -84,7 +84,7 @@ fn fields(body: &[u8], by: AskedBy) -> Option<Asked> {
         match number {
             SERVER_NAME => server_name(data, &mut asked)?,
             ALPN => asked.alpn = protocols(data)?,
-            SUPPORTED_VERSIONS => asked.tls_version = highest_version(data)?.or(asked.tls_version),
+            SUPPORTED_VERSIONS => highest_version(data, &mut asked)?,
             ENCRYPTED_CLIENT_HELLO => asked.ech = Ech::Outer,
             _ => {}
         }
@@ -147,8 +147,8 @@ fn protocols(data: &[u8]) -> Option<Vec<Box<[u8]>>> {
     Some(protocols)
 }
 
-/// The highest version, grease left out (RFC 8701).
-fn highest_version(data: &[u8]) -> Option<Option<u16>> {
+/// Notes the highest version, grease left out (RFC 8701).
+fn highest_version(data: &[u8], asked: &mut Asked) -> Option<()> {
     let mut versions = Reader::new(Reader::new(data).list8()?);
     let mut highest = None;
     while !versions.is_empty() {
@@ -158,5 +158,6 @@ fn highest_version(data: &[u8]) -> Option<Option<u16>> {
             highest = highest.max(Some(version));
         }
     }
-    Some(highest)
+    asked.tls_version = highest.or(asked.tls_version);
+    Some(())
 }

@@ -63,15 +63,17 @@ impl Stream {
     fn place(&mut self, sequence: u32, segment: &[u8]) -> bool {
         // Serial number arithmetic (RFC 1982).
         let ahead = sequence.wrapping_sub(self.next).cast_signed();
-        if ahead < 0 {
-            // Sent again, at least in part.
-            let known = usize::try_from(ahead.unsigned_abs()).unwrap_or(usize::MAX);
-            self.append(segment.get(known..).unwrap_or_default());
-        } else if ahead == 0 {
-            self.append(segment);
-        } else {
-            let at = self.placed + u64::from(ahead.unsigned_abs());
-            self.early.insert(at, segment.to_vec());
+        match ahead {
+            0 => self.append(segment),
+            1.. => {
+                let at = self.placed + u64::from(ahead.unsigned_abs());
+                self.early.insert(at, segment.to_vec());
+            }
+            _ => {
+                // Sent again, at least in part.
+                let known = usize::try_from(ahead.unsigned_abs()).unwrap_or(usize::MAX);
+                self.append(segment.get(known..).unwrap_or_default());
+            }
         }
         while let Some(first) = self.early.first_entry()
             && *first.key() <= self.placed
@@ -132,7 +134,7 @@ mod tests {
         let (mut streams, mut found) = (Streams::default(), Vec::new());
         for (sequence, segment) in segments {
             streams.take(1, sequence, &segment, |message| {
-                found.push(message.to_vec())
+                found.push(message.to_vec());
             });
         }
         assert!(found.is_empty() || found[..] == messages[..found.len()]);

@@ -25,6 +25,10 @@ pub const EMBEDDED_AWS: &str = include_str!("../../data/aws-services.txt");
 
 /// What a host name alone says. `None` is "not known".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about a name"
+)]
 pub struct NameIdentity {
     /// Who sells the service.
     pub provider: Option<Word>,

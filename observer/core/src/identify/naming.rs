@@ -16,6 +16,7 @@ use super::{
 use crate::model::{
     churn::clear_marks,
     flow::{FlowKey, FlowTotals, RemoteKey},
+    host_name::HostName,
     identity::{Identity, Word},
     names::{BlindReason, Initiator, Protocol},
     signal::{Asked, AskedBy, DnsAnswer, Ech},
@@ -98,7 +99,7 @@ impl Naming {
         let blind = spoken
             .and_then(|spoken| spoken.unread)
             .or_else(|| unsaid(flow));
-        let name = |asked: &Asked| asked.server_name.as_ref().map(|name| name.word());
+        let name = |asked: &Asked| asked.server_name.as_ref().map(HostName::word);
         let alike = Alike {
             tag,
             asked: asked

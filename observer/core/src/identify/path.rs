@@ -76,6 +76,7 @@ mod tests {
     use crate::model::identity::Identity;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn the_order_is_as_stated() {
         // source cloud and region, remote, its cloud, region and front, what it is: path
         for (source, remote, to, is, expected) in [

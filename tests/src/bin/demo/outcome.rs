@@ -46,11 +46,11 @@ impl Outcome {
         let mut differences = differences(truth, &table::counted(&rows));
         differences.extend(names::differences(&named));
         Self {
-            clients,
-            differences,
             rows,
             named,
             accounts,
+            clients,
+            differences,
             catalog_version,
         }
     }

@@ -53,6 +53,7 @@ impl<const MAX: usize> ProgramArray<MAX> {
         Self
     }
 
+    #[expect(clippy::unused_self, reason = "aya's signature")]
     pub unsafe fn tail_call<C>(&self, _context: &C, _index: u32) {
         change_world(|world| world.calls_on = true);
     }

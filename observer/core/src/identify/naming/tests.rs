@@ -59,8 +59,7 @@ fn answer(text: &str, flow: &FlowTotals) -> DnsAnswer {
 }
 
 /// A flow that has sent something.
-fn sent(flow: FlowTotals) -> FlowTotals {
-    let mut flow = flow;
+fn sent(mut flow: FlowTotals) -> FlowTotals {
     flow.counters.payload_bytes = [100, 0];
     flow.flags = FlowFlags(flow.flags.0 | flag::FROM_START);
     flow
