@@ -26,7 +26,7 @@ use observer_tests::{
 };
 use serde_json::Value;
 
-use self::programs::{Ask, CLIENTS, TOOL};
+use self::programs::{Ask, CLIENTS, RESUMED, TOOL};
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// Longer than a tick of the agents under test.
@@ -205,6 +205,11 @@ fn every_client_is_named() {
                 .get(name.as_str())
                 .with_context(|| format!("no record names {name}"))?;
             ensure!(is_named(record, "server_name"), "{record}");
+            if name.starts_with(RESUMED) {
+                let named = |record: &&Value| record["server_name"] == name.as_str();
+                let connections = records.iter().filter(named).count();
+                ensure!(connections >= 2, "{name}: {connections} connections");
+            }
         }
         println!(
             "{} clients and versions named right: {}",

@@ -54,6 +54,9 @@ pub fn is_there(program: &str) -> bool {
     env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
+/// The client that comes twice, the second time with the session of the first.
+pub const RESUMED: &str = "resumed";
+
 const BOTH: &[&str] = &["1.2", "1.3"];
 
 pub const CLIENTS: &[Client] = &[
@@ -62,6 +65,13 @@ pub const CLIENTS: &[Client] = &[
         program: "openssl",
         versions: BOTH,
         command: openssl,
+        may_fail: false,
+    },
+    Client {
+        name: RESUMED,
+        program: "openssl",
+        versions: BOTH,
+        command: resumed,
         may_fail: false,
     },
     Client {
@@ -145,6 +155,26 @@ fn openssl(ask: &Ask<'_>) -> Result<Vec<String>> {
     let script = format!(
         "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | openssl s_client -quiet -connect {} -servername {} {version}",
         ask.address, ask.name
+    );
+    Ok(words(["sh", "-c", &script]))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "others write files first")]
+fn resumed(ask: &Ask<'_>) -> Result<Vec<String>> {
+    let session = ask.folder.join("session").display().to_string();
+    let version = if ask.version == "1.2" {
+        "-tls1_2"
+    } else {
+        "-tls1_3"
+    };
+    let client = format!(
+        "openssl s_client -connect {} -servername {} {version}",
+        ask.address, ask.name
+    );
+    // It says whether the second was resumed; with TLS 1.3 the session comes with the answer.
+    let script = format!(
+        "rm -f '{session}'; (printf 'GET / HTTP/1.0\r\n\r\n'; sleep 0.3) | {client} -sess_out '{session}' -ign_eof >/dev/null && \
+         (printf 'GET / HTTP/1.0\r\n\r\n'; sleep 0.3) | {client} -sess_in '{session}' -ign_eof | grep -q '^Reused'"
     );
     Ok(words(["sh", "-c", &script]))
 }
