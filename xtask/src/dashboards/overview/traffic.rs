@@ -12,10 +12,16 @@ const TIMES: &str = r#"instance=~"$instance", cloud=~"$cloud""#;
 
 /// Where bytes go.
 pub fn amounts() -> Vec<Panel> {
-    [totals(), by_cloud(), by_workload(), destinations()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        totals(),
+        by_cloud(),
+        by_service(),
+        by_workload(),
+        destinations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Rate of wire bytes.
@@ -78,6 +84,38 @@ fn totals() -> Vec<Panel> {
                  overloaded path.",
                 Draw::Stat,
                 Unit::Share,
+            )
+        },
+    ]
+}
+
+fn by_service() -> Vec<Panel> {
+    vec![
+        Panel {
+            queries: vec![curve(
+                format!("sum by (provider, service) ({})", rate("egress")),
+                "{{provider}} {{service}}",
+            )],
+            ..panel(
+                "Egress by service",
+                "Whose services the bytes go to, by the names that their clients asked for, by DNS or by the address. \
+                 `unknown` is a name that no pattern knows, or a flow that was not named: see the panel beside.",
+                Draw::Stack,
+                Unit::BytesPerSecond,
+            )
+        },
+        Panel {
+            queries: vec![curve(
+                r#"sum by (reason) (rate(observer_blind_bytes_total{instance=~"$instance"}[$__rate_interval]))"#
+                    .to_owned(),
+                "{{reason}}",
+            )],
+            ..panel(
+                "Not named, by reason",
+                "Bytes of flows that neither their own words nor DNS named. `older_than_agent` goes away by itself; \
+                 much `no_handshake` is a protocol that names no host.",
+                Draw::Stack,
+                Unit::BytesPerSecond,
             )
         },
     ]
