@@ -68,7 +68,12 @@ fn line<'t>(
         "set" => {
             let mut words = rest.split_whitespace();
             let name = words.next().ok_or("`set` without a name")?;
-            declared.sets.push((name, words.collect()));
+            let words: Vec<&str> = words.collect();
+            // A set in a set might stand for itself.
+            if let Some(word) = words.iter().find(|word| word.contains(['<', '>'])) {
+                return Err(format!("`{word}` in a set: write out what it stands for"));
+            }
+            declared.sets.push((name, words));
             Ok(())
         }
         "ech-public-name" => {

@@ -301,6 +301,8 @@ fn a_line_that_cannot_be_taken_is_named() {
             "<oci>.example provider=x @own",
             "no line `set oci ...` stands above",
         ),
+        // Stood for itself without end.
+        ("set s <s>", "write out what it stands for"),
         ("source x yesterday verified x", "`yesterday` is no date"),
         ("source x 2026-11-25 maybe x", "neither `verified` nor"),
         ("aws-service s3", "without a service"),
