@@ -5,7 +5,7 @@
 //! arm64). Context: theirs. Always pass the packet.
 
 use observer_ebpf::{
-    abi::EGRESS,
+    abi::{EGRESS, initiator},
     packet::{Headers, headers, protocol, size, usual_headers},
 };
 
@@ -81,9 +81,16 @@ pub fn look_at_sent(ctx: SkBuffContext) -> i32 {
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_skb(ingress))]
 pub fn look_at_received(ctx: SkBuffContext) -> i32 {
     let skb = ctx.skb.skb;
-    if let Some(sk) = full_socket(skb) {
-        dns::look(skb, sk, &headers_of(skb));
+    let Some(sk) = full_socket(skb) else {
+        return PASS;
+    };
+    let flow = maps::flow(sk, false);
+    // Nobody asked: anyone can send from that port. Loopback has no flow.
+    // SAFETY: the pointer is checked and points to live storage.
+    if !flow.is_null() && unsafe { (*flow).initiator } == initiator::REMOTE {
+        return PASS;
     }
+    dns::look(skb, sk, &headers_of(skb));
     PASS
 }
 

@@ -184,6 +184,15 @@ fn answers_leave_also_those_of_a_stub_on_loopback() {
 }
 
 #[test]
+fn what_nobody_asked_for_is_no_answer() {
+    boot();
+    let server = Endpoint::new(protocol::UDP);
+    pass(&server, udp(REMOTE, 0), b"answer", DEVICE, false);
+    pass(&server, udp(REMOTE, 0), b"answer", DEVICE, false);
+    assert_eq!(captures(), []);
+}
+
+#[test]
 fn answers_over_tcp_leave_with_their_place() {
     boot();
     let client = connected();
