@@ -12,8 +12,9 @@ use crate::model::{
     workload::Workload,
 };
 
-/// Pairs of identity and workload between two folds; the scratch is folded before there are more.
-pub const SCRATCH_MAX: usize = 4_096;
+/// Pairs of identity and workload between two folds; the scratch is folded before there are more. So many fit into a hash
+/// table of 2,048 places, of half a megabyte.
+pub const SCRATCH_MAX: usize = 1_792;
 
 /// The metrics of times, in the order in which a tally keeps them.
 pub const TIMES: [SeriesMetric; 3] = [
