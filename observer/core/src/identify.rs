@@ -5,6 +5,7 @@ pub mod address;
 pub mod classify;
 pub mod combine;
 pub mod dns;
+pub mod feed;
 pub mod name;
 pub mod naming;
 pub mod path;

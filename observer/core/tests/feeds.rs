@@ -8,7 +8,10 @@ use std::{
     path::Path,
 };
 
-use observer_core::identify::address::{AddressTable, prefix::Prefix};
+use observer_core::identify::{
+    address::{AddressTable, EMBEDDED, format, prefix::Prefix},
+    feed::{self, Told, merge},
+};
 use serde_json::Value;
 
 /// Addresses that are drawn, and the share that has to be right.
@@ -70,6 +73,70 @@ fn drawn_addresses_are_in_the_cloud_and_region_of_their_feed() {
         println!("{cloud:6} {count:>6} {outcome}");
     }
     assert!(right * 1_000 >= DRAWN * AIM_PER_MILLE, "{right} of {DRAWN}");
+}
+
+#[test]
+fn official_feeds_are_read_whole_and_put_into_the_table() {
+    let Ok(folder) = env::var("OBSERVER_FEEDS") else {
+        println!("skipped: OBSERVER_FEEDS names no folder with the providers' feeds");
+        return;
+    };
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .expect("the folder can be read")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    files.sort();
+    let mut feeds = Vec::new();
+    for file in files {
+        let name = file.display().to_string();
+        let told = Told {
+            name: &name,
+            owner: None,
+            date: "2026-11-25",
+        };
+        let bytes = fs::read(&file).expect("a feed can be read");
+        let feed = feed::read(&bytes, &told).unwrap_or_else(|error| panic!("{name}: {error}"));
+        println!(
+            "{} {} of {}: {} rows, {} passed over",
+            feed.source.name,
+            feed.source.version,
+            feed.source.date,
+            feed.rows.len(),
+            feed.passed_over
+        );
+        feeds.push(feed);
+    }
+    assert!(feeds.len() >= 10, "{} feeds", feeds.len());
+    let base = format::decode(EMBEDDED).expect("the embedded table is whole");
+    let (contents, merged) = merge::merge(&base, feeds.clone(), 50).expect("all are taken");
+    for one in merged {
+        println!(
+            "{}: {} rows before, {} now",
+            one.name, one.before, one.after
+        );
+    }
+    let file = format::encode(&contents);
+    let table = AddressTable::from_bytes(&file).expect("what was encoded is whole");
+    println!(
+        "{} bytes, {} networks, {} tag sets",
+        file.len(),
+        table.prefixes().len(),
+        table.tag_sets()
+    );
+    for (prefix, claim) in feeds.iter().flat_map(|feed| &feed.rows) {
+        let address = Ipv6Addr::from(prefix.bits());
+        let address = address
+            .to_ipv4_mapped()
+            .map_or(address.into(), IpAddr::from);
+        let found = table.matches(address).find(|found| found.prefix == *prefix);
+        let tags = found.map(|found| table.match_tags(found).collect::<Vec<_>>());
+        let is_there = tags.unwrap_or_default().iter().any(|tag| {
+            tag.cloud.unwrap_or_default() == claim.cloud
+                && tag.region.unwrap_or_default() == claim.region
+                && tag.service.unwrap_or_default() == claim.service
+        });
+        assert!(is_there, "{prefix} {claim:?}");
+    }
 }
 
 /// A linear congruential generator (Knuth): the same addresses each time.

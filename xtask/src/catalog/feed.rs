@@ -1,11 +1,10 @@
-//! The package's rows in the product's words. The rules stand in docs/catalogue.md; a row that fits none is an error,
-//! so that a new feed is read before it is shipped.
+//! The package's rows in the product's words, by the rules of the official feeds; a row that fits none is an error, so
+//! that a new feed is read before it is shipped.
 
 use anyhow::{Context as _, Result, bail};
-use observer_core::identify::address::{
-    collect::Claim,
-    contents::{Source, TagKind},
-    prefix::Prefix,
+use observer_core::identify::{
+    address::{collect::Claim, contents::Source, prefix::Prefix},
+    feed::words,
 };
 
 use super::{
@@ -51,169 +50,15 @@ fn claim(source: u32, provider: &str, range: &Range) -> Result<Claim> {
         .as_deref()
         .filter(|service| !service.is_empty());
     let claim = match (provider, region, service) {
-        ("aws", Some(region), Some(service)) => aws(region, service),
-        ("azure", region, Some(service)) => azure(region, service)?,
-        ("gcp", Some(region), Some("GOOGLE_CLOUD")) => Claim {
-            cloud: "gcp".into(),
-            region: word(region),
-            network: "google-cloud".into(),
-            ..Claim::new(0, TagKind::Network)
-        },
-        ("oracle", Some(region), Some(service)) => oracle(region, service)?,
-        ("digitalocean", Some(place), None) => Claim {
-            cloud: "digitalocean".into(),
-            // An ISO 3166-2 subdivision, not one of the provider's regions.
-            geography: word(place),
-            ..Claim::new(0, TagKind::Network)
-        },
-        ("cloudflare", None, None) => Claim {
-            front: "cloudflare".into(),
-            ..Claim::new(0, TagKind::Service)
-        },
+        ("aws", Some(region), Some(service)) => words::aws(region, service),
+        ("azure", region, Some(service)) => words::azure(region, service)?,
+        ("gcp", Some(region), Some("GOOGLE_CLOUD")) => words::google_cloud(region),
+        ("oracle", Some(region), Some(tags)) => words::oci(region, tags)?,
+        ("digitalocean", Some(place), None) => words::placed("digitalocean", place),
+        ("cloudflare", None, None) => words::front("cloudflare"),
         _ => bail!("no rule for provider `{provider}`, region `{region:?}`, service `{service:?}`"),
     };
     Ok(Claim { source, ..claim })
-}
-
-/// Services in which a customer's own program answers: who sells what is there cannot be told from the address.
-const TENANTS: [&str; 5] = [
-    "api-gateway",
-    "globalaccelerator",
-    "apimanagement",
-    "appservice",
-    "azurespringcloud",
-];
-
-fn aws(region: &str, service: &str) -> Claim {
-    let claim = |kind| Claim {
-        cloud: "aws".into(),
-        region: word(region),
-        ..Claim::new(0, kind)
-    };
-    match service {
-        "AMAZON" => Claim {
-            network: "amazon".into(),
-            ..claim(TagKind::Network)
-        },
-        "EC2" => Claim {
-            service: "ec2".into(),
-            ..claim(TagKind::Compute)
-        },
-        "CLOUDFRONT" => Claim {
-            front: "cloudfront".into(),
-            service: "cloudfront".into(),
-            ..claim(TagKind::Service)
-        },
-        _ => sold("amazon", &word(service), claim(TagKind::Service)),
-    }
-}
-
-fn azure(region: Option<&str>, service: &str) -> Result<Claim> {
-    let (service, region) = match (service.split_once('.'), region) {
-        (Some((service, suffix)), Some(region)) => {
-            (word(service), azure_region(region, &word(suffix))?)
-        }
-        (_, None) => (word(service), String::new()),
-        (None, Some(region)) => {
-            bail!("region `{region}` of the service tag `{service}` without a regional suffix")
-        }
-    };
-    let claim = |kind| Claim {
-        cloud: "azure".into(),
-        region: region.clone(),
-        ..Claim::new(0, kind)
-    };
-    Ok(match service.as_str() {
-        "azurecloud" => Claim {
-            network: service,
-            ..claim(TagKind::Network)
-        },
-        "azurefrontdoor-frontend" => Claim {
-            front: "azurefrontdoor".into(),
-            service,
-            ..claim(TagKind::Service)
-        },
-        // Microsoft's own sites behind its own front.
-        "azurefrontdoor-firstparty" | "azurefrontdoor-microsoftsecurity" => Claim {
-            front: "azurefrontdoor".into(),
-            ..sold("microsoft", &service, claim(TagKind::Service))
-        },
-        _ => sold("microsoft", &service, claim(TagKind::Service)),
-    })
-}
-
-/// Azure's own name of a region that the tags abbreviate. The feed itself proves the pairs: its tag
-/// `AzureMonitor.FranceCentral` has the region `centralfrance`.
-const AZURE_REGIONS: [(&str, &str); 12] = [
-    ("brazilse", "brazilsoutheast"),
-    ("centralfrance", "francecentral"),
-    ("chilec", "chilecentral"),
-    ("germanyn", "germanynorth"),
-    ("germanywc", "germanywestcentral"),
-    ("norwaye", "norwayeast"),
-    ("norwayw", "norwaywest"),
-    ("southfrance", "francesouth"),
-    ("switzerlandn", "switzerlandnorth"),
-    ("switzerlandw", "switzerlandwest"),
-    ("usstagec", "southcentralusstg"),
-    ("usstagee", "eastusstg"),
-];
-
-fn azure_region(region: &str, suffix: &str) -> Result<String> {
-    let short = AZURE_REGIONS.iter().find(|(short, _)| *short == region);
-    let long = short.map_or(region, |(_, long)| long);
-    // A tag's suffix is the region's short or long name, or that of a staging stamp in it.
-    if suffix == region || suffix == long || suffix.strip_suffix("stage") == Some(region) {
-        Ok(long.into())
-    } else {
-        bail!("the suffix `{suffix}` is not known as region `{region}`")
-    }
-}
-
-fn oracle(region: &str, tags: &str) -> Result<Claim> {
-    let claim = |network: &str, kind| Claim {
-        cloud: "oci".into(),
-        region: word(region),
-        network: network.into(),
-        ..Claim::new(0, kind)
-    };
-    Ok(match tags {
-        "OCI" => claim("oci", TagKind::Network),
-        // The Oracle Services Network: Oracle's own services, which of them is not said.
-        "OSN" => Claim {
-            provider: "oracle".into(),
-            ..claim("osn", TagKind::Network)
-        },
-        "OSN,OBJECT_STORAGE" => sold("oracle", "object-storage", claim("osn", TagKind::Service)),
-        _ => bail!("no rule for the tags `{tags}`"),
-    })
-}
-
-fn sold(provider: &str, service: &str, claim: Claim) -> Claim {
-    let provider = if TENANTS.contains(&service) {
-        ""
-    } else {
-        provider
-    };
-    Claim {
-        provider: provider.into(),
-        service: service.into(),
-        ..claim
-    }
-}
-
-/// Lower case; what is neither letter nor digit is `-`. The package writes all names in capitals, so the borders of
-/// Azure's words are lost.
-fn word(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_lowercase()
-            } else {
-                '-'
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

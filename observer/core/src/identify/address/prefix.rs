@@ -9,7 +9,7 @@ use std::{
 use thiserror::Error;
 
 /// Bits of ::ffff:0:0/96, in front of every IPv4 prefix.
-const MAPPED_BITS: u8 = 96;
+pub const MAPPED_BITS: u8 = 96;
 const MAPPED: u128 = 0xffff << 32;
 
 /// Ordered as the table is: by address, and the covering network before what it covers.

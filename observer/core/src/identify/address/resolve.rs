@@ -17,6 +17,8 @@ use crate::model::identity::{Basis, Confidence, Identity, Word};
 
 /// The feed's word for what it ties to no region.
 const GLOBAL: &str = "global";
+/// The word for what is in no cloud's network.
+const INTERNET: &str = "internet";
 
 /// `claims`: how many networks are longer than the claim's, and the claim; ascending.
 pub(super) fn identity<'t>(
@@ -31,16 +33,22 @@ pub(super) fn identity<'t>(
         evidence: Some(evidence.into()),
         ..Identity::default()
     };
-    let Some(known) = owner.known else {
-        return unknown;
+    let known = match owner.known {
+        Some(known) => known,
+        // Somebody's service, in nobody's network.
+        None if !claims.is_empty() && owner.confidence == Confidence::Certain => INTERNET,
+        None => return unknown,
     };
     // What a longer network overrules says nothing of the address any more.
-    claims.retain(|(_, tag)| tag.owner() == Some(known));
+    claims.retain(|(_, tag)| tag.owner().is_none_or(|owner| owner == known));
     let region = region(&claims);
     let service = service(&claims);
+    // A network's seller is not that of a longer one inside it: customers' machines lie in the provider's own network.
+    let longest = claims.first().map(|(depth, _)| *depth);
     let network_provider = || {
         claims
             .iter()
+            .filter(|(depth, _)| Some(*depth) == longest)
             .find_map(|(_, tag)| tag.provider)
             .filter(|_| !service.found)
     };
@@ -74,7 +82,7 @@ pub(super) fn identity<'t>(
 /// No network of the table covers the address. Feeds are not complete, so that is likely and not certain.
 pub(super) fn uncovered(date: &str) -> Identity {
     Identity {
-        cloud: Some("internet".into()),
+        cloud: Some(INTERNET.into()),
         basis: Some(Basis::Address),
         confidence: Some(Confidence::Likely),
         evidence: Some(format!("no network of the table of {date} covers the address").into()),
