@@ -1,6 +1,7 @@
 //! The `observer` command: parses what the user typed and hands it to the verb. Knows no BPF and no record.
 
 mod agent;
+mod catalog;
 mod cli;
 mod config;
 mod metrics;

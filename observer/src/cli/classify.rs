@@ -1,4 +1,4 @@
-//! `observer classify`: prints one object a word, from the embedded catalogue.
+//! `observer classify`: prints one object a word, from the embedded catalogue or another one.
 
 use std::{
     fmt::Write as _,
@@ -8,11 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use observer_core::identify::{
-    address::AddressTable,
-    classify::{Classification, Tables, classify_word},
-    name::NameTable,
-};
+use observer_core::identify::classify::{Classification, Tables, classify_word};
 
 use super::Output;
 
@@ -24,13 +20,15 @@ pub struct Arguments {
     /// Host names, addresses, `HOST@ADDRESS`, URLs, `METHOD URL`; `-` reads them from standard input, one a line.
     #[arg(required = true, value_name = "WORD")]
     words: Vec<String>,
+    #[command(flatten)]
+    tables: super::catalog::Tables,
     #[arg(long, value_enum, default_value_t)]
     output: Output,
 }
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let addresses = AddressTable::embedded().context("read the embedded address table")?;
-    let names = NameTable::embedded().context("read the embedded name table")?;
+    let files = arguments.tables.files();
+    let (addresses, names) = (files.addresses()?, files.names()?);
     let tables = Tables {
         addresses: &addresses,
         names: &names,

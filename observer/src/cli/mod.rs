@@ -1,5 +1,6 @@
 //! What the user typed, one file a verb. Exit status: 0 ok, 1 a check failed or the work could not be done, 2 usage.
 
+mod catalog;
 mod classify;
 mod detach;
 mod doctor;
@@ -28,6 +29,9 @@ enum Verb {
     Doctor(doctor::Arguments),
     /// Say whose service a name, an address or a URL is, and how that is known.
     Classify(classify::Arguments),
+    /// Show, check, compare and renew the table of address ranges.
+    #[command(subcommand)]
+    Catalog(catalog::Catalog),
     /// Remove every program, link and pin of ours from the kernel.
     Detach(detach::Arguments),
     /// Write what a maintainer needs into one archive, names taken out.
@@ -53,6 +57,7 @@ pub fn main() -> ExitCode {
         Verb::Run(arguments) => run::run(*arguments),
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Classify(arguments) => classify::run(&arguments),
+        Verb::Catalog(catalog) => catalog::run(&catalog),
         Verb::Detach(arguments) => detach::run(&arguments),
         Verb::SupportBundle(arguments) => support_bundle::run(&arguments),
         Verb::Report(report) => report::run(&report),

@@ -3,6 +3,7 @@
 
 pub mod collect;
 pub mod contents;
+pub mod diff;
 pub mod format;
 pub mod prefix;
 mod resolve;

@@ -77,6 +77,14 @@ impl NameTable {
         Self::from_texts(&[EMBEDDED_AWS, EMBEDDED])
     }
 
+    /// The table the product is built with, below an operator's file.
+    ///
+    /// # Errors
+    /// As [`from_texts`](Self::from_texts); the operator's is the third file.
+    pub fn with_overlay(text: &str) -> Result<Self, NamesError> {
+        Self::from_texts(&[EMBEDDED_AWS, EMBEDDED, text])
+    }
+
     /// A table of these files, later ones laid over earlier ones: a pattern that stands in both is the later one's.
     ///
     /// # Errors

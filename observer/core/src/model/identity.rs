@@ -98,6 +98,16 @@ pub enum Basis {
 }
 
 impl Basis {
+    /// Every variant, in the order of declaration.
+    pub const ALL: [Self; 6] = [
+        Self::Address,
+        Self::ServerName,
+        Self::Dns,
+        Self::Route,
+        Self::Config,
+        Self::Inferred,
+    ];
+
     /// The word of records and reports.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -130,6 +140,9 @@ pub enum Confidence {
 }
 
 impl Confidence {
+    /// Every variant, the least certain first.
+    pub const ALL: [Self; 3] = [Self::Ambiguous, Self::Likely, Self::Certain];
+
     /// The word of records and reports.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -103,6 +103,42 @@ pub fn collect(date: &str, mut sources: Vec<Source>, rows: Vec<(Prefix, Claim)>)
     }
 }
 
+impl Contents {
+    /// Every row, as it was collected: [`collect`] makes the same contents of them.
+    #[must_use]
+    pub fn rows(&self) -> Vec<(Prefix, Claim)> {
+        let word = |index: u32| {
+            let at = (index as usize).checked_sub(1);
+            let word = at.and_then(|at| self.words.get(at));
+            word.cloned().unwrap_or_default()
+        };
+        let claim = |tag: &TagRow| {
+            let [cloud, front, provider, region, geography, service, network] =
+                tag.words().map(word);
+            Claim {
+                source: tag.source,
+                kind: tag.kind,
+                cloud,
+                front,
+                provider,
+                region,
+                geography,
+                service,
+                network,
+            }
+        };
+        let claims: Vec<Claim> = self.tags.iter().map(claim).collect();
+        let mut rows = Vec::new();
+        for (prefix, set) in &self.prefixes {
+            let tags = self.sets.get(*set as usize);
+            let found = tags.into_iter().flatten();
+            let found = found.filter_map(|tag| claims.get(*tag as usize));
+            rows.extend(found.map(|claim| (*prefix, claim.clone())));
+        }
+        rows
+    }
+}
+
 fn numbers<T: Ord + Copy>(items: &BTreeSet<T>, first: u32) -> BTreeMap<T, u32> {
     items.iter().copied().zip(first..).collect()
 }

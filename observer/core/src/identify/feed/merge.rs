@@ -51,7 +51,7 @@ pub fn merge(
     shrink_percent: u8,
 ) -> Result<(Contents, Vec<Merged>), MergeError> {
     let mut sources = base.sources.clone();
-    let mut rows = rows(base);
+    let mut rows = base.rows();
     let mut merged = Vec::new();
     for feed in feeds {
         let name = feed.source.name.clone();
@@ -109,7 +109,7 @@ pub fn overlay(base: &Contents, feeds: Vec<Feed>) -> Result<Contents, MergeError
             own.covers(prefix.bits()) && own.prefix_length() <= prefix.prefix_length()
         })
     };
-    let mut rows = rows(base);
+    let mut rows = base.rows();
     rows.retain(|(prefix, _)| !is_inside(*prefix));
     let mut sources = base.sources.clone();
     for feed in feeds {
@@ -129,48 +129,6 @@ fn add(sources: &mut Vec<Source>, rows: &mut Vec<(Prefix, Claim)>, feed: Feed) {
         let source = index;
         (prefix, Claim { source, ..claim })
     }));
-}
-
-/// Every row of a table, as it was collected.
-#[must_use]
-pub fn rows(contents: &Contents) -> Vec<(Prefix, Claim)> {
-    let word = |index: u32| {
-        let at = (index as usize).checked_sub(1);
-        at.and_then(|at| contents.words.get(at))
-            .cloned()
-            .unwrap_or_default()
-    };
-    let claims: Vec<Claim> = contents
-        .tags
-        .iter()
-        .map(|tag| {
-            let [cloud, front, provider, region, geography, service, network] =
-                tag.words().map(word);
-            Claim {
-                source: tag.source,
-                kind: tag.kind,
-                cloud,
-                front,
-                provider,
-                region,
-                geography,
-                service,
-                network,
-            }
-        })
-        .collect();
-    let of = |(prefix, set): &(Prefix, u32)| {
-        let prefix = *prefix;
-        let tags = contents
-            .sets
-            .get(*set as usize)
-            .map_or(&[][..], Vec::as_slice);
-        let claims = tags.iter().filter_map(|tag| claims.get(*tag as usize));
-        claims
-            .map(move |claim| (prefix, claim.clone()))
-            .collect::<Vec<_>>()
-    };
-    contents.prefixes.iter().flat_map(of).collect()
 }
 
 /// Drops sources without rows, and takes the date of the one with most.

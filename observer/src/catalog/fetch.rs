@@ -1,0 +1,83 @@
+//! One feed over HTTP, asked for only where it has changed. Uses the system's trust and its proxy settings; follows redirects,
+//! and none from HTTPS to plain HTTP.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use observer_core::identify::feed::FEED_BYTES_MAX;
+use serde::{Deserialize, Serialize};
+use tokio_rustls::rustls::crypto::ring;
+use ureq::{
+    Agent,
+    http::{HeaderMap, StatusCode, header},
+    tls::{RootCerts, TlsConfig},
+};
+
+/// For one feed, from the look-up of its host to its last byte.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What a server said of the version that it gave (RFC 9110, section 8.8).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    pub etag: Option<String>,
+    pub last_modified: Option<String>,
+}
+
+/// A feed that has changed.
+pub struct Fetched {
+    pub bytes: Vec<u8>,
+    pub version: Version,
+}
+
+pub struct Client(Agent);
+
+impl Client {
+    pub fn new() -> Self {
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::PlatformVerifier)
+            .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+            .build();
+        let config = Agent::config_builder()
+            .timeout_global(Some(TIMEOUT))
+            .http_status_as_error(false)
+            .user_agent(concat!("observer/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls)
+            .build();
+        Self(config.into())
+    }
+
+    /// `None` where the server says that nothing has changed since `known`.
+    pub fn fetch(&self, url: &str, known: &Version) -> Result<Option<Fetched>> {
+        let mut request = self.0.get(url);
+        for (name, value) in [
+            (header::IF_NONE_MATCH, &known.etag),
+            (header::IF_MODIFIED_SINCE, &known.last_modified),
+        ] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        let mut answer = request.call().with_context(|| format!("fetch `{url}`"))?;
+        match answer.status() {
+            StatusCode::NOT_MODIFIED => return Ok(None),
+            StatusCode::OK => {}
+            status => bail!("fetch `{url}`: the server answers {status}"),
+        }
+        let version = Version {
+            etag: text(answer.headers(), &header::ETAG),
+            last_modified: text(answer.headers(), &header::LAST_MODIFIED),
+        };
+        let bytes = answer
+            .body_mut()
+            .with_config()
+            .limit(FEED_BYTES_MAX as u64 + 1)
+            .read_to_vec()
+            .with_context(|| format!("fetch `{url}`"))?;
+        Ok(Some(Fetched { bytes, version }))
+    }
+}
+
+fn text(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
+    let value = headers.get(name)?.to_str().ok()?;
+    Some(value.to_owned())
+}

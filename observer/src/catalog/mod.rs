@@ -1,0 +1,138 @@
+//! The catalogue on disk and on the web: table files, feeds, the operator's overlay. What they say is the business of
+//! `observer-core`. A table is written whole or not at all.
+
+mod fetch;
+mod update;
+
+use std::{
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use anyhow::{Context as _, Result, bail};
+use observer_core::identify::{
+    address::{AddressTable, EMBEDDED, contents::Contents, format},
+    feed::{self, FEED_BYTES_MAX, Feed, Told, merge},
+    name::NameTable,
+};
+
+pub use self::update::{Taken, Update, Wanted};
+
+/// Longest name file of an operator.
+const NAMES_BYTES_MAX: u64 = 4 << 20;
+
+/// What the configuration names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    /// A table of `observer catalog import`; the embedded one where `None`.
+    pub table: Option<PathBuf>,
+    /// The operator's own networks (CSV), which go before all others.
+    pub networks: Option<PathBuf>,
+    /// The operator's own names (patterns), which go before all others.
+    pub names: Option<PathBuf>,
+}
+
+impl Files {
+    /// The address table.
+    ///
+    /// # Errors
+    /// Where a file cannot be read, or says something that cannot be taken.
+    pub fn addresses(&self) -> Result<AddressTable> {
+        let Some(networks) = &self.networks else {
+            return match &self.table {
+                None => AddressTable::embedded().context("read the embedded address table"),
+                Some(path) => {
+                    let bytes = read(path, FEED_BYTES_MAX as u64)?;
+                    AddressTable::from_bytes(&bytes)
+                        .with_context(|| format!("take `{}`", path.display()))
+                }
+            };
+        };
+        let base = contents(self.table.as_deref())?;
+        let feed = feed_of(networks, None)?;
+        let merged = merge::overlay(&base, vec![feed])
+            .with_context(|| format!("lay `{}` over the table", networks.display()))?;
+        Ok(AddressTable::from_bytes(&format::encode(&merged))?)
+    }
+
+    /// The name table.
+    ///
+    /// # Errors
+    /// As [`addresses`](Self::addresses).
+    pub fn names(&self) -> Result<NameTable> {
+        let Some(path) = &self.names else {
+            return NameTable::embedded().context("read the embedded name table");
+        };
+        let bytes = read(path, NAMES_BYTES_MAX)?;
+        let text = String::from_utf8(bytes)
+            .with_context(|| format!("read `{}`: it is not UTF-8", path.display()))?;
+        NameTable::with_overlay(&text).with_context(|| format!("take `{}`", path.display()))
+    }
+}
+
+/// What a table file says, or the embedded one.
+///
+/// # Errors
+/// Where it cannot be read, or is damaged.
+pub fn contents(table: Option<&Path>) -> Result<Contents> {
+    match table {
+        None => format::decode(EMBEDDED).context("read the embedded address table"),
+        Some(path) => format::decode(&read(path, FEED_BYTES_MAX as u64)?)
+            .with_context(|| format!("take `{}`", path.display())),
+    }
+}
+
+/// Reads a feed from a file.
+fn feed_of(path: &Path, owner: Option<&str>) -> Result<Feed> {
+    let name = path.display().to_string();
+    let bytes = read(path, FEED_BYTES_MAX as u64)?;
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let date = day(modified.unwrap_or_else(|_| SystemTime::now()));
+    let told = Told {
+        name: &name,
+        owner,
+        date: &date,
+    };
+    feed::read(&bytes, &told).with_context(|| format!("read feed `{name}`"))
+}
+
+/// Bytes of a regular file of at most `limit`.
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let what = || format!("read `{}`", path.display());
+    let metadata = fs::metadata(path).with_context(what)?;
+    if !metadata.is_file() {
+        bail!("read `{}`: it is no regular file", path.display());
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(what)?;
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .with_context(what)?;
+    if bytes.len() as u64 > limit {
+        bail!("read `{}`: it has more than {limit} bytes", path.display());
+    }
+    Ok(bytes)
+}
+
+/// Writes a file beside the one of this name, and puts it in its place.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    let done = File::create(&beside)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&beside, path));
+    done.with_context(|| format!("write `{}`", path.display()))
+        .inspect_err(|_| {
+            let _ = fs::remove_file(&beside);
+        })
+}
+
+/// `YYYY-MM-DD`, UTC.
+fn day(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time)
+        .map(|time| time.strftime("%Y-%m-%d").to_string())
+        .unwrap_or_default()
+}
