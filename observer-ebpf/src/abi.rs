@@ -33,6 +33,9 @@ pub const PROCESSES_MAX: u32 = 8_192;
 /// Address prefixes that fit into the kernel's table.
 pub const PREFIXES_MAX: u32 = 262_144;
 
+/// Numbers of tag sets that are given while the maps live; as many as the embedded table has, five times over.
+pub const TAG_SETS_MAX: u32 = 65_536;
+
 /// No prefix of the address table covers the address.
 pub const TAG_NONE: u32 = 0;
 

@@ -4,8 +4,8 @@ use core::ptr;
 
 use observer_ebpf::abi::{
     Counters, EVENTS_BYTES, Flow, LOSSES, Lost, NOTES_BYTES, Origin, PREFIXES_MAX, PROCESSES_MAX,
-    READS_BYTES, SLOTS_MAX, SlotKey, UDP_FLOWS_MAX, UPLINKS_MAX, UdpFlow, UdpKey, UplinkConfig,
-    UplinkKey, UplinkTotals,
+    READS_BYTES, SLOTS_MAX, SlotKey, TAG_SETS_MAX, UDP_FLOWS_MAX, UPLINKS_MAX, UdpFlow, UdpKey,
+    UplinkConfig, UplinkKey, UplinkTotals,
     capture::{CAPTURES_BYTES, PENDING_MAX},
     control,
     field::FIELDS_COUNT,
@@ -49,6 +49,11 @@ pub static SLOT_TOTALS: PerCpuArray<Counters, { SLOTS_MAX as usize }> = PerCpuAr
 /// Address prefixes to tag sets.
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static PREFIXES: LpmTrie<Address, u32, { PREFIXES_MAX as usize }> = LpmTrie::new();
+
+/// What the claims of each tag set hash to, at its number; 0 = not given. No program reads it: it tells an agent that starts
+/// on these maps what their numbers stand for.
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
+pub static TAG_SETS: Array<u64, { TAG_SETS_MAX as usize }> = Array::new();
 
 /// Which interface of which namespace is which uplink (index + 1).
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]

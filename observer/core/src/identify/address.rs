@@ -5,6 +5,7 @@ pub mod collect;
 pub mod contents;
 pub mod diff;
 pub mod format;
+pub mod numbers;
 pub mod prefix;
 mod resolve;
 mod sets;
@@ -118,6 +119,13 @@ impl AddressTable {
     pub fn from_bytes(file: &[u8]) -> Result<Self, FormatError> {
         let contents = format::decode(file)?;
         Ok(Self::new(contents, format::hex(&Sha256::digest(file))))
+    }
+
+    /// A table that is in no file; its hash is that of the body that a file of it would have.
+    #[must_use]
+    pub fn from_contents(contents: Contents) -> Self {
+        let sha256 = format::body_sha256(&contents);
+        Self::new(contents, sha256)
     }
 
     fn new(contents: Contents, sha256: String) -> Self {

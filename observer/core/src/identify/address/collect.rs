@@ -1,7 +1,10 @@
 //! Makes [`Contents`] out of rows in any order: the same rows give the same contents, byte for byte. Refuses to know
 //! where rows come from or what their words mean.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::Hash,
+};
 
 use super::{
     contents::{Contents, Source, TagKind, TagRow},
@@ -9,7 +12,7 @@ use super::{
 };
 
 /// One claim as a feed gives it, in the product's words. An empty word is none.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Claim {
     /// Index into the sources handed over with the rows.
     pub source: u32,
@@ -65,42 +68,63 @@ pub fn collect(date: &str, mut sources: Vec<Source>, rows: Vec<(Prefix, Claim)>)
             source.rows = source.rows.saturating_add(1);
         }
     }
-    let words: BTreeSet<&str> = rows
+    // Rows repeat few claims: those are told apart by hash, and compared only to be put in order.
+    let (found, claims) = distinct(rows.iter().map(|(_, claim)| claim));
+    let words: BTreeSet<&str> = claims
         .iter()
-        .flat_map(|(_, claim)| claim.words())
-        .filter(|w| !w.is_empty())
+        .flat_map(|claim| claim.words())
+        .filter(|word| !word.is_empty())
         .collect();
-    let word_index = numbers(&words, 1);
-    let claims: BTreeSet<&Claim> = rows.iter().map(|(_, claim)| claim).collect();
-    let tag_index = numbers(&claims, 0);
-    let mut own: BTreeMap<Prefix, BTreeSet<u32>> = BTreeMap::new();
-    for (prefix, claim) in &rows {
-        own.entry(*prefix).or_default().insert(tag_index[claim]);
-    }
-    let sets: BTreeSet<&BTreeSet<u32>> = own.values().collect();
-    let set_index = numbers(&sets, 0);
+    let word_index: HashMap<&str, u32> = words.iter().copied().zip(1..).collect();
+    let mut own: Vec<(Prefix, u32)> = rows.iter().map(|(prefix, _)| *prefix).zip(found).collect();
+    own.sort_unstable();
+    own.dedup();
+    let networks = own.chunk_by(|a, b| a.0 == b.0);
+    let networks: Vec<(Prefix, Vec<u32>)> = networks
+        .filter_map(|rows| {
+            let (prefix, _) = rows.first()?;
+            Some((*prefix, rows.iter().map(|(_, claim)| *claim).collect()))
+        })
+        .collect();
+    let (found, sets) = distinct(networks.iter().map(|(_, set)| set));
+    let tag = |claim: &&Claim| {
+        let index = |word: &str| word_index.get(word).copied().unwrap_or(0);
+        TagRow::from_words(claim.source, claim.kind, claim.words().map(index))
+    };
     Contents {
         date: date.into(),
         sources,
-        tags: claims
-            .iter()
-            .map(|claim| {
-                let words = claim
-                    .words()
-                    .map(|word| word_index.get(word).copied().unwrap_or(0));
-                TagRow::from_words(claim.source, claim.kind, words)
-            })
-            .collect(),
+        tags: claims.iter().map(tag).collect(),
         words: words.iter().map(|word| (*word).to_owned()).collect(),
-        sets: sets
+        sets: sets.into_iter().cloned().collect(),
+        prefixes: networks
             .iter()
-            .map(|set| set.iter().copied().collect())
-            .collect(),
-        prefixes: own
-            .iter()
-            .map(|(prefix, set)| (*prefix, set_index[set]))
+            .map(|(prefix, _)| *prefix)
+            .zip(found)
             .collect(),
     }
+}
+
+/// The distinct items in order, and the index of each item among them.
+fn distinct<'i, T: Ord + Hash>(items: impl Iterator<Item = &'i T>) -> (Vec<u32>, Vec<&'i T>) {
+    let mut met: HashMap<&T, usize> = HashMap::new();
+    let mut all: Vec<&T> = Vec::new();
+    let found: Vec<usize> = items
+        .map(|item| {
+            *met.entry(item).or_insert_with(|| {
+                all.push(item);
+                all.len() - 1
+            })
+        })
+        .collect();
+    let mut order: Vec<(&T, usize)> = all.into_iter().zip(0..).collect();
+    order.sort_unstable();
+    let mut index = vec![0; order.len()];
+    for ((_, met), at) in order.iter().zip(0..) {
+        index[*met] = at;
+    }
+    let sorted = order.into_iter().map(|(item, _)| item).collect();
+    (found.into_iter().map(|met| index[met]).collect(), sorted)
 }
 
 impl Contents {
@@ -137,10 +161,6 @@ impl Contents {
         }
         rows
     }
-}
-
-fn numbers<T: Ord + Copy>(items: &BTreeSet<T>, first: u32) -> BTreeMap<T, u32> {
-    items.iter().copied().zip(first..).collect()
 }
 
 #[cfg(test)]

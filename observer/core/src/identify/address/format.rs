@@ -58,6 +58,11 @@ pub fn encode(contents: &Contents) -> Vec<u8> {
     file
 }
 
+/// SHA-256 of the inflated body, hexadecimal.
+pub(super) fn body_sha256(contents: &Contents) -> String {
+    hex(&Sha256::digest(encode_body(contents)))
+}
+
 pub fn decode(file: &[u8]) -> Result<Contents, FormatError> {
     let header = file
         .get(..HEADER_BYTES)

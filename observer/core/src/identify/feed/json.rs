@@ -14,6 +14,10 @@ use super::{
 };
 use crate::identify::address::{collect::Claim, contents::TagKind, prefix::Prefix};
 
+#[expect(
+    clippy::zero_sized_map_values,
+    reason = "there is no set of the names of an object"
+)]
 pub(super) fn read(text: &str, told: &Told<'_>) -> Result<Feed, FeedError> {
     let names: BTreeMap<String, IgnoredAny> = parse("JSON", text)?;
     let has = |all: &[&str]| all.iter().all(|name| names.contains_key(*name));

@@ -175,9 +175,8 @@ fn own_row(columns: &[&str], record: &StringRecord) -> Result<(Prefix, Claim), S
     let kind = match field("kind") {
         "network" => TagKind::Network,
         "compute" => TagKind::Compute,
-        "service" => TagKind::Service,
         "" if field("service").is_empty() && field("front").is_empty() => TagKind::Network,
-        "" => TagKind::Service,
+        "service" | "" => TagKind::Service,
         other => {
             return Err(format!(
                 "`kind` is `{other}`; it is `network`, `compute` or `service`"
