@@ -14,7 +14,7 @@ use ureq::{
 };
 
 /// For one feed, from the look-up of its host to its last byte.
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// What a server said of the version that it gave (RFC 9110, section 8.8).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub struct Version {
 pub struct Fetched {
     pub bytes: Vec<u8>,
     pub version: Version,
+    /// When the server says that this version was made, or else given (`Date`).
+    pub date: Option<String>,
 }
 
 pub struct Client(Agent);
@@ -67,13 +69,19 @@ impl Client {
             etag: text(answer.headers(), &header::ETAG),
             last_modified: text(answer.headers(), &header::LAST_MODIFIED),
         };
+        let given = text(answer.headers(), &header::DATE);
+        let date = version.last_modified.clone().or(given);
         let bytes = answer
             .body_mut()
             .with_config()
             .limit(FEED_BYTES_MAX as u64 + 1)
             .read_to_vec()
             .with_context(|| format!("fetch `{url}`"))?;
-        Ok(Some(Fetched { bytes, version }))
+        Ok(Some(Fetched {
+            bytes,
+            version,
+            date,
+        }))
     }
 }
 

@@ -54,7 +54,7 @@ impl Files {
         let feed = feed_of(networks, None)?;
         let merged = merge::overlay(&base, vec![feed])
             .with_context(|| format!("lay `{}` over the table", networks.display()))?;
-        Ok(AddressTable::from_bytes(&format::encode(&merged))?)
+        Ok(AddressTable::from_contents(merged))
     }
 
     /// The name table.
@@ -89,7 +89,7 @@ fn feed_of(path: &Path, owner: Option<&str>) -> Result<Feed> {
     let name = path.display().to_string();
     let bytes = read(path, FEED_BYTES_MAX as u64)?;
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-    let date = day(modified.unwrap_or_else(|_| SystemTime::now()));
+    let date = day(modified.with_context(|| format!("ask how old `{name}` is"))?);
     let told = Told {
         name: &name,
         owner,

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -20,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     contents, day, feed_of,
-    fetch::{Client, Version},
+    fetch::{Client, Fetched, Version},
     read, write,
 };
 
@@ -112,7 +111,7 @@ impl Update<'_> {
             match client.fetch(&wanted.from, &known.unwrap_or_default())? {
                 None => unchanged.push(wanted.from),
                 Some(fetched) => {
-                    feeds.push(of_web(&wanted, &fetched.bytes, &fetched.version)?);
+                    feeds.push(of_web(&wanted, &fetched)?);
                     state.versions.insert(wanted.from, fetched.version);
                 }
             }
@@ -194,16 +193,15 @@ fn contents_hash(path: &Path) -> Result<String> {
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
-fn of_web(wanted: &Wanted, bytes: &[u8], version: &Version) -> Result<Feed> {
-    let modified = version.last_modified.as_deref();
-    let modified = modified.and_then(|text| rfc2822::parse(text).ok());
-    let modified = modified.map_or_else(SystemTime::now, |time| time.timestamp().into());
+fn of_web(wanted: &Wanted, fetched: &Fetched) -> Result<Feed> {
+    let date = fetched.date.as_deref();
+    let date = date.and_then(|text| rfc2822::parse(text).ok());
     let told = Told {
         name: &wanted.from,
         owner: wanted.owner.as_deref(),
-        date: &day(modified),
+        date: &date.map_or_else(String::new, |time| day(time.timestamp().into())),
     };
-    feed::read(bytes, &told).with_context(|| format!("read feed `{}`", wanted.from))
+    feed::read(&fetched.bytes, &told).with_context(|| format!("read feed `{}`", wanted.from))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::{Output, print};
 use crate::{
     agent::{
         self,
-        settings::{Experiments, Settings},
+        settings::{Experiments, Settings, files},
     },
     config::{self, Layer, Loaded, PINS, Row, Sources, Value},
     metrics,
@@ -134,6 +134,9 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             web.current()
                 .check_address(address, loaded.config.listen_plain)?;
         }
+        let files = files(&loaded.config);
+        files.addresses()?;
+        files.names()?;
         print(&match output {
             Output::Json => format!(
                 "{}\n",
