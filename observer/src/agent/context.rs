@@ -29,8 +29,13 @@ pub fn of(loaded: &Loaded, addresses: &AddressTable, names: &NameTable) -> Resul
         host,
         boot_id: boot_id.trim().to_owned(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-        catalog_version: Some(format!("{}+{}", addresses.version(), &names.sha256()[..12])),
+        catalog_version: Some(catalog_version(addresses, names)),
         ..RecordContext::default()
     };
     Ok(with_config(&context, loaded))
+}
+
+/// Names both tables.
+pub fn catalog_version(addresses: &AddressTable, names: &NameTable) -> String {
+    format!("{}+{}", addresses.version(), &names.sha256()[..12])
 }

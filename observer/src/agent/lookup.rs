@@ -1,25 +1,17 @@
 //! Answers the pipeline's questions: where a flow goes, which interface, which uplink. Holds the tables and what was found
 //! out about the uplinks at the start.
 
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
+use std::{cell::RefCell, sync::Arc};
 
-use observer_core::{
-    identify::address::{AddressTable, TagSetId},
-    model::{
-        flow::FlowTotals, identity::Identity, kernel::UplinkIndex, lookup::Lookup,
-        workload::Workload,
-    },
+use observer_core::model::{
+    flow::FlowTotals, identity::Identity, kernel::UplinkIndex, lookup::Lookup, workload::Workload,
 };
 
-use super::names::Names;
+use super::{catalogue::Catalogue, names::Names};
 use crate::{probe::Uplink, workload::Workloads};
 
-/// Identities kept ready, one a tag set; the table has a few thousand.
-const IDENTITIES_MAX: usize = 8_192;
-
 pub struct Tables {
-    addresses: AddressTable,
-    identities: RefCell<HashMap<u32, Arc<Identity>>>,
+    pub catalogue: Catalogue,
     interfaces: Vec<Interface>,
     /// What is known of processes and cgroups.
     pub workloads: RefCell<Workloads>,
@@ -36,7 +28,7 @@ struct Interface {
 
 impl Tables {
     pub fn new(
-        addresses: AddressTable,
+        catalogue: Catalogue,
         names: Names,
         uplinks: &[Uplink],
         workloads: Workloads,
@@ -52,8 +44,7 @@ impl Tables {
             })
             .collect();
         Self {
-            addresses,
-            identities: RefCell::default(),
+            catalogue,
             interfaces,
             workloads: RefCell::new(workloads),
             names: RefCell::new(names),
@@ -89,23 +80,13 @@ impl Tables {
 
 impl Lookup for Tables {
     fn identity(&self, flow: &FlowTotals) -> Arc<Identity> {
-        let address = self.destination(flow.tag);
-        self.names.borrow_mut().of(flow, (flow.tag, &address))
+        let number = self.catalogue.number(flow);
+        let address = self.catalogue.identity(number);
+        self.names.borrow_mut().of(flow, (number, &address))
     }
 
     fn destination(&self, tag: u32) -> Arc<Identity> {
-        if let Some(identity) = self.identities.borrow().get(&tag) {
-            return Arc::clone(identity);
-        }
-        let identity = Arc::new(match TagSetId::from_number(tag) {
-            Some(set) => self.addresses.identity(set),
-            None => self.addresses.uncovered(),
-        });
-        let mut identities = self.identities.borrow_mut();
-        if identities.len() < IDENTITIES_MAX {
-            identities.insert(tag, Arc::clone(&identity));
-        }
-        identity
+        self.catalogue.identity(tag)
     }
 
     fn workload(&self, flow: &FlowTotals) -> Arc<Workload> {

@@ -1,6 +1,7 @@
 //! The agent: starts the probe, drives the pipeline from tick to tick, writes records, serves metrics, and ends in
 //! order. One task reads and writes; the metrics server sees finished snapshots only.
 
+mod catalogue;
 mod clock;
 mod context;
 mod faults;
@@ -22,7 +23,6 @@ use anyhow::{Context as _, Result};
 use observer_core::{
     aggregate::UplinkReading,
     decode,
-    identify::address::AddressTable,
     model::{
         flow::FlowTotals,
         kernel::{Losses, ProgramRunTime},
@@ -40,6 +40,7 @@ use tokio::{
 };
 
 use self::{
+    catalogue::Catalogue,
     faults::Faults,
     heap::Heap,
     lookup::Tables,
@@ -49,14 +50,14 @@ use self::{
     owners::HolderWalks,
     reload::Reload,
     service::Service,
-    settings::{Settings, overrides, series},
+    settings::{Settings, files, overrides, series},
     signals::{Hurry, Signals},
 };
 use crate::{
     config::Config,
     metrics::{self, BuildInfo, FaultState, Readiness, Shared, Web},
     place::{self, Dmi, Endpoints, Found, Overrides},
-    probe::{self, Prefix, Probe, health::Finding},
+    probe::{self, Probe, health::Finding},
     workload::Workloads,
 };
 
@@ -200,26 +201,27 @@ impl Agent {
     fn start(settings: &Settings, hurry: Hurry) -> Result<Self> {
         let heap = Heap::new();
         let flows = settings.loaded.config.flows.as_ref();
-        let addresses = AddressTable::embedded().context("read the embedded address table")?;
-        let names = Names::embedded()?;
+        let files = files(&settings.loaded.config);
+        let addresses = files.addresses()?;
+        let names = Names::new(files.names()?);
         let context = Arc::new(context::of(&settings.loaded, &addresses, names.table())?);
         let mut earlier = output::earlier(flows, &context.boot_id)?;
         let output = Output::open(flows, earlier.tails.whole_bytes, hurry)?;
-        let prefixes = addresses.prefixes().map(|(prefix, set)| Prefix {
-            address: prefix.address(),
-            length: prefix.prefix_length(),
-            tag: set.number(),
-        });
         let started = clock::now();
         let told = settings.probe(generation(started))?;
-        let probe = Probe::start(&told, addresses.sha256(), prefixes)?;
+        let mut catalogue = None;
+        let probe = Probe::start(&told, |hashes| {
+            let made = catalogue.insert(Catalogue::new(addresses, hashes)?);
+            Ok(made.for_kernel(told.pins.is_some()))
+        })?;
+        let catalogue = catalogue.context("the probe asked for no address table")?;
         let workloads = Workloads::new(probe.root.path.clone());
         // An account is of one device, even where the next one in its row has the same name.
         let new_rows = probe.uplinks.iter().filter(|uplink| uplink.is_new);
         let new_rows: Vec<u32> = new_rows.map(|uplink| uplink.index).collect();
         let accounts = &mut earlier.state.uplinks;
         accounts.retain(|account| !new_rows.contains(&account.uplink.into()));
-        let tables = Tables::new(addresses, names, &probe.uplinks, workloads);
+        let tables = Tables::new(catalogue, names, &probe.uplinks, workloads);
         let namespaces = Namespaces::of(&probe.uplinks);
         let config = PipelineConfig {
             series: series(&settings.loaded.config.metrics)?,

@@ -3,7 +3,6 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use anyhow::{Context as _, Result};
 use observer_core::{
     decode::{self, Heard, Speech},
     identify::{combine::Combined, name::NameTable, naming::Naming, path::path_kind},
@@ -37,13 +36,9 @@ pub struct Names {
 }
 
 impl Names {
-    /// With the names that the product knows.
-    ///
-    /// # Errors
-    /// Never, unless the embedded table is broken.
-    pub fn embedded() -> Result<Self> {
-        Ok(Self {
-            table: NameTable::embedded().context("read the embedded name table")?,
+    pub fn new(table: NameTable) -> Self {
+        Self {
+            table,
             speech: Speech::default(),
             naming: Naming::default(),
             source: SourcePlace::default(),
@@ -51,7 +46,14 @@ impl Names {
             undecoded: 0,
             now_ns: 0,
             ticks: 0,
-        })
+        }
+    }
+
+    /// Goes by other names from now on, and by other networks.
+    pub fn replace(&mut self, table: NameTable) {
+        self.table = table;
+        self.naming.forget_identities();
+        self.identities.clear();
     }
 
     pub const fn table(&self) -> &NameTable {

@@ -2,13 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use observer_core::{aggregate::SeriesSettings, model::record::RecordContext};
-
+use anyhow::Result;
+use observer_core::{
+    aggregate::SeriesSettings,
+    identify::{address::AddressTable, name::NameTable},
+    model::record::RecordContext,
+};
 use tokio::sync::watch;
 
 use super::{
-    Agent,
-    settings::{Settings, overrides, series},
+    Agent, context,
+    settings::{Settings, files, overrides, series},
 };
 use crate::{
     config::{Loaded, Sources},
@@ -72,9 +76,13 @@ impl Reload {
                 return;
             }
         };
-        let read = || {
+        let mut read = || {
             let web = self.web.read(loaded.config.web_config.as_deref())?;
-            anyhow::Ok((web, series(&loaded.config.metrics)?))
+            let series = series(&loaded.config.metrics)?;
+            let files = files(&loaded.config);
+            let (addresses, names) = (files.addresses()?, files.names()?);
+            agent.replace_catalogue(addresses, names)?;
+            anyhow::Ok((web, series))
         };
         let (web, series) = match read() {
             Ok(read) => read,
@@ -96,6 +104,7 @@ impl Reload {
         };
         let has_new_series = loaded.config.metrics != self.in_force.config.metrics;
         agent.take_over(&loaded, has_new_series.then_some(&series));
+        shared.build(agent.build_info());
         self.web.take(web);
         let _ = self.saying.send(overrides(&loaded.config.source));
         eprintln!(
@@ -129,6 +138,35 @@ impl Reload {
 }
 
 impl Agent {
+    /// Names flows by other networks and names from now on; programs look addresses up all the while. Reads of the next tick
+    /// may still have the old numbers, which keep their meaning.
+    ///
+    /// # Errors
+    /// Where there is no room for the table; the old ones stay in force.
+    fn replace_catalogue(&mut self, addresses: AddressTable, names: NameTable) -> Result<()> {
+        let catalogue = &mut self.tables.catalogue;
+        let current = self.tables.names.get_mut();
+        let has_new_networks = catalogue.table().sha256() != addresses.sha256();
+        let has_new_names = current.table().sha256() != names.sha256();
+        if !has_new_networks && !has_new_names {
+            return Ok(());
+        }
+        if has_new_networks {
+            let (numbers, told) = catalogue.prepare(&addresses)?;
+            self.probe.replace_addresses(&told)?;
+            catalogue.take(addresses, numbers);
+        }
+        current.replace(names);
+        let version = context::catalog_version(catalogue.table(), current.table());
+        eprintln!("observer: catalogue `{version}` is in force");
+        self.context = Arc::new(RecordContext {
+            catalog_version: Some(version),
+            ..(*self.context).clone()
+        });
+        self.pipeline.set_context(Arc::clone(&self.context));
+        Ok(())
+    }
+
     /// Works by `loaded` from the next record on. Cannot fail: it was checked whole.
     fn take_over(&mut self, loaded: &Loaded, series: Option<&SeriesSettings>) {
         if let Some(series) = series {

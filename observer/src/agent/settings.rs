@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result};
 use observer_core::aggregate::SeriesSettings;
 
 use crate::{
-    config::{self, Loaded, Source, Sources, Uplink},
+    catalog::Files,
+    config::{self, Config, Loaded, Source, Sources, Uplink},
     place::{self, Overrides, dmi::Directories},
     probe::{self, device::UplinkSpec},
 };
@@ -52,10 +53,19 @@ impl Settings {
                 events_bytes: config.limits.events_bytes,
                 reads_bytes: config.limits.reads_bytes,
                 benchmark: self.experiments.benchmark,
-                captures: true,
+                captures: config.captures,
                 rivals: self.experiments.rivals,
             },
         })
+    }
+}
+
+/// The files of the catalogue.
+pub fn files(config: &Config) -> Files {
+    Files {
+        table: config.catalog.table.clone(),
+        networks: config.catalog.networks.clone(),
+        names: config.catalog.names.clone(),
     }
 }
 

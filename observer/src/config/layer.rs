@@ -107,12 +107,16 @@ keys! {
     uplinks: Uplinks = "uplinks", Some("--uplink"), Restart;
     cgroup: Absolute = "cgroup", Some("--cgroup"), Restart;
     pin: Absolute = "pin", Some("--pin"), Restart;
+    captures: Switch = "captures", None, Restart;
     source_cloud: Word = "source.cloud", Some("--source"), Live;
     source_account: Word = "source.account", Some("--source"), Live;
     source_region: Word = "source.region", Some("--source"), Live;
     source_zone: Word = "source.zone", Some("--source"), Live;
     source_instance: Word = "source.instance", Some("--source"), Live;
     source_metadata: Metadata = "source.metadata", Some("--metadata"), Live;
+    catalog_table: FilePath = "catalog.table", None, Live;
+    catalog_networks: FilePath = "catalog.networks", None, Live;
+    catalog_names: FilePath = "catalog.names", None, Live;
     metrics_series_max: SeriesMax = "metrics.series_max", None, Live;
     metrics_idle_expiry: IdleExpiry = "metrics.idle_expiry", None, Live;
     metrics_labels: Labels = "metrics.labels", None, Live;
@@ -127,6 +131,7 @@ impl Layer {
         Self {
             listen_plain: Some(Switch::default()),
             tick: Some(Tick::default()),
+            captures: Some(Switch(true)),
             uplinks: Some(Uplinks::default()),
             source_metadata: Some(Metadata::default()),
             metrics_series_max: Some(SeriesMax::default()),

@@ -57,7 +57,10 @@ pub struct Config {
     /// Directory of the unified hierarchy; the first one mounted where `None`.
     pub cgroup: Option<PathBuf>,
     pub pin: Option<PathBuf>,
+    /// Whether flows are named by what their clients say and DNS answers.
+    pub captures: bool,
     pub source: Source,
+    pub catalog: Catalog,
     pub metrics: Metrics,
     pub limits: Limits,
 }
@@ -72,6 +75,14 @@ pub struct Source {
     pub instance: Option<String>,
     /// Whether the provider's metadata service is asked for the rest.
     pub metadata: Metadata,
+}
+
+/// Files in place of the embedded catalogue, or before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Catalog {
+    pub table: Option<PathBuf>,
+    pub networks: Option<PathBuf>,
+    pub names: Option<PathBuf>,
 }
 
 /// Bounds of what Prometheus is told.
@@ -111,6 +122,12 @@ impl Config {
             uplinks: layer.uplinks.unwrap_or_default().into_vec(),
             cgroup: layer.cgroup.map(|path| path.0),
             pin: layer.pin.map(|path| path.0),
+            captures: layer.captures.is_none_or(|switch| switch.0),
+            catalog: Catalog {
+                table: layer.catalog_table.map(|path| path.0),
+                networks: layer.catalog_networks.map(|path| path.0),
+                names: layer.catalog_names.map(|path| path.0),
+            },
             source: Source {
                 cloud: layer.source_cloud.map(|word| word.0),
                 account: layer.source_account.map(|word| word.0),

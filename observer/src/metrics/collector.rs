@@ -18,7 +18,7 @@ use prometheus::{
 };
 
 use super::{
-    BuildInfo, FaultState, Latest, Published, Reloads,
+    Build, FaultState, Latest, Published, Reloads,
     declare::{
         BALANCE_BYTES, BLIND_BYTES, BPF_RUN_SECONDS, BUILD_INFO, DEGRADED, EVENTS_LOST, FAULTS,
         INTERFACE_BYTES, Kind, Metric, OF_SNAPSHOT, RELOAD_SUCCESS, REMAINDER_BYTES,
@@ -32,7 +32,7 @@ const NO_DEVICE: &str = "none";
 
 /// Serves whatever was published last.
 pub struct SnapshotCollector {
-    build: BuildInfo,
+    build: Build,
     latest: Latest,
     reloads: Reloads,
     descs: Vec<Desc>,
@@ -41,7 +41,7 @@ pub struct SnapshotCollector {
 impl SnapshotCollector {
     /// # Errors
     /// Where a declared name is none that Prometheus takes.
-    pub fn new(build: BuildInfo, latest: Latest, reloads: Reloads) -> Result<Self> {
+    pub fn new(build: Build, latest: Latest, reloads: Reloads) -> Result<Self> {
         Ok(Self {
             build,
             latest,
@@ -57,7 +57,7 @@ impl Collector for SnapshotCollector {
     }
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
-        let mut families = vec![build_info(&self.build), self.reload_success()];
+        let mut families = vec![self.build_info(), self.reload_success()];
         if let Some(published) = published(&self.latest) {
             let Published {
                 snapshot,
@@ -73,6 +73,14 @@ impl Collector for SnapshotCollector {
 }
 
 impl SnapshotCollector {
+    fn build_info(&self) -> proto::MetricFamily {
+        let build = self.build.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut family = Family::new(BUILD_INFO);
+        let catalog_version = build.catalog_version.as_deref().unwrap_or(UNKNOWN);
+        family.add(&[&build.version, catalog_version], 1.0);
+        family.finish()
+    }
+
     fn reload_success(&self) -> proto::MetricFamily {
         let mut family = Family::new(RELOAD_SUCCESS);
         let reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
@@ -297,13 +305,6 @@ fn bpf_run_seconds(run_times: &[ProgramRunTime]) -> proto::MetricFamily {
     for (program, seconds) in sums {
         family.add(&[program], seconds);
     }
-    family.finish()
-}
-
-fn build_info(build: &BuildInfo) -> proto::MetricFamily {
-    let mut family = Family::new(BUILD_INFO);
-    let catalog_version = build.catalog_version.as_deref().unwrap_or(UNKNOWN);
-    family.add(&[&build.version, catalog_version], 1.0);
     family.finish()
 }
 

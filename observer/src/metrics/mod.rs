@@ -44,6 +44,7 @@ pub use self::{readiness::Readiness, web::Web};
 /// The latest readings, between the agent, which publishes, and the server, which serves. Clones share them.
 #[derive(Clone)]
 pub struct Shared {
+    build: Build,
     latest: Latest,
     reloads: Reloads,
     source: Arc<Mutex<SourcePlace>>,
@@ -51,7 +52,7 @@ pub struct Shared {
     watch: Arc<Mutex<Watch>>,
 }
 
-/// What does not change while the agent runs.
+/// Versions of the agent and of the catalogue in force.
 #[derive(Clone, Debug, Default)]
 pub struct BuildInfo {
     pub version: String,
@@ -72,6 +73,8 @@ pub struct FaultState {
     pub counts: Vec<(Fault, Mending, u64)>,
     pub degraded: Vec<Fault>,
 }
+
+type Build = Arc<Mutex<BuildInfo>>;
 
 /// `None` until the first tick is over.
 type Latest = Arc<Mutex<Option<Arc<Published>>>>;
@@ -97,7 +100,12 @@ impl Shared {
         let latest = Latest::default();
         let registry = Registry::new();
         let reloads = Reloads::default();
-        let snapshot = SnapshotCollector::new(build, Arc::clone(&latest), Arc::clone(&reloads))?;
+        let build = Arc::new(Mutex::new(build));
+        let snapshot = SnapshotCollector::new(
+            Arc::clone(&build),
+            Arc::clone(&latest),
+            Arc::clone(&reloads),
+        )?;
         registry
             .register(Box::new(snapshot))
             .context("register the agent's metrics")?;
@@ -109,12 +117,18 @@ impl Shared {
             .register(Box::new(ProcessCollector::new()?))
             .context("register the metrics of the process")?;
         Ok(Self {
+            build,
             latest,
             reloads,
             source,
             registry,
             watch: Arc::new(Mutex::new(Watch::new())),
         })
+    }
+
+    /// Says which versions are in force from now on.
+    pub fn build(&self, build: BuildInfo) {
+        *self.build.lock().unwrap_or_else(PoisonError::into_inner) = build;
     }
 
     /// Says whether the last reading of `file` was taken.

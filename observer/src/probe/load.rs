@@ -27,8 +27,7 @@ use super::{Limits, btf::member_offsets, sys};
 /// The kernel half, built from the source in this repository.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
 
-/// What decides, beside the address table, whether two builds may share maps: the structs that cross, and the maps'
-/// declarations.
+/// What decides whether two builds may share maps: the structs that cross, and the maps' declarations.
 const SHAPE: [&str; 3] = [
     include_str!("../../../observer-ebpf/src/abi.rs"),
     include_str!("../../../observer-ebpf/src/abi/capture.rs"),
@@ -36,7 +35,7 @@ const SHAPE: [&str; 3] = [
 ];
 
 /// Maps that outlive the agent when pinning is on, with the sizes of key and value; the rest is scratch.
-pub const PINNED_MAPS: [(&str, usize, usize); 12] = [
+pub const PINNED_MAPS: [(&str, usize, usize); 13] = [
     ("FLOWS", 4, size_of::<abi::Flow>()),
     ("ORIGINS", 4, size_of::<abi::Origin>()),
     (
@@ -48,6 +47,7 @@ pub const PINNED_MAPS: [(&str, usize, usize); 12] = [
     ("SLOTS_FREE", 0, 4),
     ("SLOT_TOTALS", 4, size_of::<abi::Counters>()),
     ("PREFIXES", size_of::<abi::PrefixKey>(), 4),
+    ("TAG_SETS", 4, 8),
     ("UPLINKS", size_of::<abi::UplinkKey>(), 4),
     ("UPLINK_CONFIGS", 4, size_of::<abi::UplinkConfig>()),
     ("UPLINK_TOTALS", 4, size_of::<abi::UplinkTotals>()),
@@ -70,11 +70,10 @@ pub struct Loaded {
     pub reused: bool,
 }
 
-/// Directory for the pins of this build's shape under the address table with the hash `table`: tag sets are numbers of
-/// one table, and flows, slots and prefixes carry them.
-pub fn pin_directory(base: &Path, table: &str) -> PathBuf {
+/// Directory for the pins of this build's shape.
+pub fn pin_directory(base: &Path) -> PathBuf {
     let mut hash = Sha256::new();
-    for part in SHAPE.into_iter().chain([table]) {
+    for part in SHAPE {
         hash.update(part);
     }
     let hash = hash.finalize();
@@ -421,15 +420,9 @@ mod tests {
     }
 
     #[test]
-    fn the_pin_directory_names_shape_and_address_table() {
-        let base = Path::new("/sys/fs/bpf/observer");
-        let directory = pin_directory(base, "a");
-        assert!(
-            directory
-                .to_string_lossy()
-                .starts_with("/sys/fs/bpf/observer/abi-")
-        );
-        assert_eq!(directory, pin_directory(base, "a"));
-        assert_ne!(directory, pin_directory(base, "b"), "another table");
+    fn the_pin_directory_names_the_shape() {
+        let directory = pin_directory(Path::new("/sys/fs/bpf/observer"));
+        let path = directory.to_string_lossy();
+        assert!(path.starts_with("/sys/fs/bpf/observer/abi-"), "{path}");
     }
 }

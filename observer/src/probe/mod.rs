@@ -21,6 +21,7 @@ mod load;
 mod messages;
 mod netns;
 mod notes;
+mod prefixes;
 mod read;
 mod ring;
 mod rows;
@@ -32,16 +33,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, LpmTrie, Map, MapData, PerCpuArray, Queue, SkStorage, lpm_trie::Key},
+    maps::{Array, HashMap, Map, MapData, PerCpuArray, Queue, SkStorage},
 };
 use observer_ebpf::abi;
 
-pub use self::read::loaded_programs_of_ours;
 use self::{
     cgroup::Root,
     device::{Device, UplinkSpec},
     read::FlowReader,
     ring::Ring,
+};
+pub use self::{
+    prefixes::{Addresses, Prefix},
+    read::loaded_programs_of_ours,
 };
 
 /// Sizes that an operator may change.
@@ -87,16 +91,6 @@ pub struct Settings {
     pub limits: Limits,
 }
 
-/// A prefix of the address table as the kernel takes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Prefix {
-    /// Network byte order, IPv4 as ::ffff:a.b.c.d.
-    pub address: [u8; 16],
-    /// 0..=128.
-    pub length: u8,
-    pub tag: u32,
-}
-
 /// One uplink being counted.
 pub struct Uplink {
     pub device: Device,
@@ -126,6 +120,7 @@ pub struct Probe {
     captures: captures::Captures,
     notes: notes::Notes,
     control: Array<MapData, u32>,
+    prefixes: prefixes::Prefixes,
     programs: Vec<(String, u32)>,
     #[cfg(kernel_log)]
     messages: messages::Messages,
@@ -140,15 +135,14 @@ const COUNTERS: usize = size_of::<abi::Counters>();
 const UPLINK_TOTALS: usize = size_of::<abi::UplinkTotals>();
 
 impl Probe {
-    /// Loads and attaches everything. `prefixes` is the address table and `table` its hash: pinned maps are those of one
-    /// table.
+    /// Loads and attaches everything. `addresses` makes the address table, given what the numbers hash to that the maps of
+    /// an earlier run have.
     ///
     /// # Errors
     /// Where the counting programs cannot be loaded or attached, or an uplink is not there.
     pub fn start(
         settings: &Settings,
-        table: &str,
-        prefixes: impl Iterator<Item = Prefix>,
+        addresses: impl FnOnce(Vec<u64>) -> Result<Addresses>,
     ) -> Result<Self> {
         if settings.uplinks.len() > abi::UPLINKS_MAX as usize {
             bail!(
@@ -162,14 +156,15 @@ impl Probe {
             None => cgroup::find()?,
         };
         let pins = settings.pins.as_deref();
-        let pins = pins.map(|base| load::pin_directory(base, table));
+        let pins = pins.map(load::pin_directory);
         let load::Loaded {
             mut ebpf,
             refused,
             reused,
         } = load::load(pins.as_deref(), &settings.limits)?;
 
-        fill_prefixes(&mut ebpf, prefixes)?;
+        let mut prefixes = prefixes::Prefixes::take(&mut ebpf)?;
+        prefixes.replace(&addresses(prefixes.hashes()?)?)?;
         let mut control = Array::try_from(take(&mut ebpf, "CONTROL")?)?;
         control
             .set(abi::control::GENERATION, settings.generation, 0)
@@ -208,6 +203,7 @@ impl Probe {
             captures,
             notes,
             control,
+            prefixes,
             programs,
             #[cfg(kernel_log)]
             messages: messages::Messages::open(&mut ebpf)?,
@@ -216,23 +212,19 @@ impl Probe {
         })
     }
 
+    /// Puts another address table in the place of the one in force, while programs look addresses up.
+    ///
+    /// # Errors
+    /// Where the kernel refuses a part of it; what was done is undone as far as it goes.
+    pub fn replace_addresses(&mut self, addresses: &Addresses) -> Result<()> {
+        self.prefixes.replace(addresses)
+    }
+
     /// Prints to standard error what the programs told since the last call; debug builds alone.
     #[cfg(kernel_log)]
     pub fn print_messages(&mut self) {
         self.messages.print();
     }
-}
-
-/// Tells the kernel the address table. A reused one has it already, unless its filling was broken off.
-fn fill_prefixes(ebpf: &mut Ebpf, prefixes: impl Iterator<Item = Prefix>) -> Result<()> {
-    let mut table = LpmTrie::try_from(lend(ebpf, "PREFIXES")?)?;
-    for prefix in prefixes {
-        let key = Key::new(u32::from(prefix.length), prefix.address);
-        table
-            .insert(&key, prefix.tag, 0)
-            .with_context(|| format!("tell the kernel the prefix {prefix:?}"))?;
-    }
-    Ok(())
 }
 
 /// Slot 0 takes what finds no other.

@@ -1,6 +1,9 @@
 //! The exact text of a small snapshot, and that text and declarations name the same metrics.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use observer_core::{
     aggregate::{
@@ -18,6 +21,7 @@ use observer_core::{
 use prometheus::{Registry, TextEncoder};
 
 use super::*;
+use crate::metrics::BuildInfo;
 use crate::metrics::{
     Shared,
     declare::{OF_ANSWER, OF_PLACE, OF_PROCESS, WIRE_BYTES},
@@ -157,8 +161,12 @@ fn build() -> BuildInfo {
 fn a_small_snapshot_has_this_text() {
     let latest = Latest::default();
     let registry = Registry::new();
-    let collector =
-        SnapshotCollector::new(build(), Arc::clone(&latest), Reloads::default()).expect("declared");
+    let collector = SnapshotCollector::new(
+        Arc::new(Mutex::new(build())),
+        Arc::clone(&latest),
+        Reloads::default(),
+    )
+    .expect("declared");
     registry.register(Box::new(collector)).expect("registered");
     let text = || {
         TextEncoder::new()
