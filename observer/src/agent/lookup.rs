@@ -7,6 +7,8 @@ use observer_core::model::{
     flow::FlowTotals, identity::Identity, kernel::UplinkIndex, lookup::Lookup, workload::Workload,
 };
 
+use observer_ebpf::abi::EGRESS;
+
 use super::{catalogue::Catalogue, names::Names};
 use crate::{probe::Uplink, workload::Workloads};
 
@@ -82,7 +84,13 @@ impl Lookup for Tables {
     fn identity(&self, flow: &FlowTotals) -> Arc<Identity> {
         let number = self.catalogue.number(flow);
         let address = self.catalogue.identity(number);
-        self.names.borrow_mut().of(flow, (number, &address))
+        let mut names = self.names.borrow_mut();
+        let interface = if names.asks_interfaces() {
+            self.device(flow.netns_cookie, flow.netns_inode, flow.ifindex[EGRESS])
+        } else {
+            None
+        };
+        names.of(flow, (number, &address), interface.as_deref())
     }
 
     fn destination(&self, tag: u32) -> Arc<Identity> {

@@ -50,7 +50,7 @@ use self::{
     owners::HolderWalks,
     reload::Reload,
     service::Service,
-    settings::{Settings, files, overrides, series},
+    settings::{Settings, declared, files, overrides, series},
     signals::{Hurry, Signals},
 };
 use crate::{
@@ -203,7 +203,8 @@ impl Agent {
         let flows = settings.loaded.config.flows.as_ref();
         let files = files(&settings.loaded.config);
         let addresses = files.addresses()?;
-        let names = Names::new(files.names()?);
+        let mut names = Names::new(files.names()?);
+        names.declare(declared(&settings.loaded.config.paths));
         let context = Arc::new(context::of(&settings.loaded, &addresses, names.table())?);
         let mut earlier = output::earlier(flows, &context.boot_id)?;
         let output = Output::open(flows, earlier.tails.whole_bytes, hurry)?;

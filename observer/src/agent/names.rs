@@ -5,7 +5,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use observer_core::{
     decode::{self, Heard, Speech},
-    identify::{combine::Combined, name::NameTable, naming::Naming, path::path_kind},
+    identify::{
+        combine::Combined,
+        name::NameTable,
+        naming::Naming,
+        path::{Declared, SayingId, path_kind},
+    },
     model::{
         flow::{FlowKey, FlowTotals},
         identity::Identity,
@@ -28,8 +33,9 @@ pub struct Names {
     speech: Speech,
     naming: Naming,
     source: SourcePlace,
+    declared: Declared,
     /// By the address of what was combined, which is held, and the path.
-    identities: HashMap<(usize, PathKind), (Arc<Combined>, Arc<Identity>)>,
+    identities: HashMap<(usize, PathKind, Option<SayingId>), (Arc<Combined>, Arc<Identity>)>,
     undecoded: u64,
     now_ns: u64,
     ticks: u32,
@@ -42,6 +48,7 @@ impl Names {
             speech: Speech::default(),
             naming: Naming::default(),
             source: SourcePlace::default(),
+            declared: Declared::default(),
             identities: HashMap::new(),
             undecoded: 0,
             now_ns: 0,
@@ -66,6 +73,17 @@ impl Names {
         self.identities.clear();
     }
 
+    /// Goes by what the operator says of paths from now on.
+    pub fn declare(&mut self, declared: Declared) {
+        self.declared = declared;
+        self.identities.clear();
+    }
+
+    /// Whether a flow's interface decides anything.
+    pub fn asks_interfaces(&self) -> bool {
+        self.declared.asks_interfaces()
+    }
+
     /// Takes in one record of the ring of captures.
     pub fn take(&mut self, record: &[u8]) {
         let Ok(capture) = decode::capture(record) else {
@@ -76,19 +94,27 @@ impl Names {
         self.speech.take(&capture, |heard| hear(naming, heard));
     }
 
-    /// Where a flow goes, given the tag set of its address and what the address table says of it.
-    pub fn of(&mut self, flow: &FlowTotals, (tag, address): (u32, &Identity)) -> Arc<Identity> {
+    /// Where a flow goes, given the tag set of its address, what the address table says of it, and the interface that it
+    /// leaves by.
+    pub fn of(
+        &mut self,
+        flow: &FlowTotals,
+        (tag, address): (u32, &Identity),
+        interface: Option<&str>,
+    ) -> Arc<Identity> {
         let combined = self
             .naming
             .of(flow, (tag, address), &self.table, self.now_ns);
         let ends = [flow.local, flow.remote].map(|end| end.map(|end| end.address));
-        let path = path_kind(&self.source, ends, &combined);
-        let key = (Arc::as_ptr(&combined).addr(), path);
+        let said = self.declared.find(ends[1], interface);
+        let path = path_kind(&self.source, ends, &combined, (&self.declared, said));
+        let key = (Arc::as_ptr(&combined).addr(), path, said);
         if let Some((_, identity)) = self.identities.get(&key) {
             return Arc::clone(identity);
         }
         let identity = Arc::new(Identity {
             path_kind: Some(path),
+            path_elements: self.declared.elements(said),
             ..combined.identity.clone()
         });
         if self.identities.len() >= IDENTITIES_MAX {

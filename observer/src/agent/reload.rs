@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{
     Agent, context,
-    settings::{Settings, files, overrides, series},
+    settings::{Settings, declared, files, overrides, series},
 };
 use crate::{
     config::{Loaded, Sources},
@@ -175,6 +175,8 @@ impl Agent {
         let context = Arc::new(with_config(&self.context, loaded));
         self.pipeline.set_context(Arc::clone(&context));
         self.context = context;
+        let names = self.tables.names.get_mut();
+        names.declare(declared(&loaded.config.paths));
     }
 }
 

@@ -3,11 +3,14 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result};
-use observer_core::aggregate::SeriesSettings;
+use observer_core::{
+    aggregate::SeriesSettings,
+    identify::path::{Declared, Saying},
+};
 
 use crate::{
     catalog::Files,
-    config::{self, Config, Loaded, Source, Sources, Uplink},
+    config::{self, Config, DeclaredPath, Loaded, Source, Sources, Uplink},
     place::{self, Overrides, dmi::Directories},
     probe::{self, device::UplinkSpec},
 };
@@ -58,6 +61,24 @@ impl Settings {
             },
         })
     }
+}
+
+/// What the operator says of paths.
+pub fn declared(paths: &[DeclaredPath]) -> Declared {
+    let mut declared = Declared::default();
+    for path in paths {
+        let saying = Saying {
+            kind: path.kind,
+            elements: path.elements.clone(),
+        };
+        if let Some(network) = path.cidr {
+            declared.to_network(network, &saying);
+        }
+        if let Some(interface) = &path.interface {
+            declared.over_interface(&interface.to_string(), &saying);
+        }
+    }
+    declared
 }
 
 /// The files of the catalogue.

@@ -22,7 +22,7 @@ pub fn fuzzed(bytes: &[u8]) {
             serde_json::Value::Null => continue,
             serde_json::Value::String(text) => text,
             serde_json::Value::Array(words) if words.is_empty() => continue,
-            serde_json::Value::Array(words) => {
+            serde_json::Value::Array(words) if words.iter().all(serde_json::Value::is_string) => {
                 let words: Vec<&str> = words.iter().filter_map(|word| word.as_str()).collect();
                 if words.iter().any(|word| word.contains(',')) {
                     continue;

@@ -4,8 +4,8 @@
 use serde::de::MapAccess;
 
 use super::value::{
-    Absolute, Bytes, Destination, FilePath, IdleExpiry, Labels, Listen, Metadata, Name, SeriesMax,
-    Switch, Tick, UdpFlows, Uplinks, Value, Word, in_file,
+    Absolute, Bytes, Destination, FilePath, IdleExpiry, Labels, Listen, Metadata, Name, Paths,
+    SeriesMax, Switch, Tick, UdpFlows, Uplinks, Value, Word, in_file,
 };
 
 /// When a changed value takes effect.
@@ -114,6 +114,7 @@ keys! {
     source_zone: Word = "source.zone", Some("--source"), Live;
     source_instance: Word = "source.instance", Some("--source"), Live;
     source_metadata: Metadata = "source.metadata", Some("--metadata"), Live;
+    paths: Paths = "paths", None, Live;
     catalog_table: FilePath = "catalog.table", None, Live;
     catalog_networks: FilePath = "catalog.networks", None, Live;
     catalog_names: FilePath = "catalog.names", None, Live;
@@ -134,6 +135,7 @@ impl Layer {
             captures: Some(Switch(true)),
             uplinks: Some(Uplinks::default()),
             source_metadata: Some(Metadata::default()),
+            paths: Some(Paths::default()),
             metrics_series_max: Some(SeriesMax::default()),
             metrics_idle_expiry: Some(IdleExpiry::default()),
             metrics_labels: Some(Labels::default()),

@@ -30,8 +30,8 @@ pub use self::{
     layer::{Layer, Reach},
     source::{Loaded, Origin, Sources},
     value::{
-        Absolute, Bytes, Destination, FilePath, Listen, Metadata, Name, Switch, Tick, UdpFlows,
-        Uplink, Uplinks, Value, Word,
+        Absolute, Bytes, DeclaredPath, Destination, FilePath, Listen, Metadata, Name, Switch, Tick,
+        UdpFlows, Uplink, Uplinks, Value, Word,
     },
 };
 
@@ -60,6 +60,8 @@ pub struct Config {
     /// Whether flows are named by what their clients say and DNS answers.
     pub captures: bool,
     pub source: Source,
+    /// Lines and gateways that no address tells of.
+    pub paths: Vec<DeclaredPath>,
     pub catalog: Catalog,
     pub metrics: Metrics,
     pub limits: Limits,
@@ -122,6 +124,7 @@ impl Config {
             uplinks: layer.uplinks.unwrap_or_default().into_vec(),
             cgroup: layer.cgroup.map(|path| path.0),
             pin: layer.pin.map(|path| path.0),
+            paths: layer.paths.unwrap_or_default().into_vec(),
             captures: layer.captures.is_none_or(|switch| switch.0),
             catalog: Catalog {
                 table: layer.catalog_table.map(|path| path.0),

@@ -3,6 +3,7 @@
 
 mod list;
 mod number;
+mod paths;
 mod text;
 
 use std::{fmt, marker::PhantomData};
@@ -15,6 +16,7 @@ use serde::{
 pub use self::{
     list::{Labels, Uplink, Uplinks},
     number::{Bytes, IdleExpiry, SeriesMax, Tick, UdpFlows, typed},
+    paths::{DeclaredPath, Paths},
     text::{Absolute, Destination, FilePath, Listen, Metadata, Name, Switch, Word},
 };
 

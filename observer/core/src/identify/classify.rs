@@ -14,7 +14,7 @@ use super::{
     address::AddressTable,
     combine::{Signals, combine},
     name::NameTable,
-    path::path_kind,
+    path::{Declared, path_kind},
 };
 use crate::model::{
     host_name::HostName,
@@ -210,7 +210,9 @@ fn classify_name(tables: Tables<'_>, name: &HostName, address: Option<IpAddr>) -
     };
     let mut combined = combine(&signals, tables.names);
     let ends = [None, address];
-    combined.identity.path_kind = Some(path_kind(&SourcePlace::default(), ends, &combined));
+    let source = SourcePlace::default();
+    let nothing_said = (&Declared::default(), None);
+    combined.identity.path_kind = Some(path_kind(&source, ends, &combined, nothing_said));
     Classification::of(name.to_string(), combined.identity)
 }
 

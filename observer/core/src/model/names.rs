@@ -322,6 +322,22 @@ words! {
 }
 
 words! {
+    /// What stands on a path, as an operator declares it.
+    PathElement {
+        NatGateway = "nat_gateway",
+        InternetGateway = "internet_gateway",
+        TransitGateway = "transit_gateway",
+        LoadBalancer = "load_balancer",
+        PrivateEndpoint = "private_endpoint",
+        Interconnect = "interconnect",
+        Peering = "peering",
+        Vpn = "vpn",
+        Proxy = "proxy",
+        Firewall = "firewall",
+    }
+}
+
+words! {
     /// Why the service that a flow goes to could not be named by its own words.
     BlindReason {
         /// The name is encrypted (Encrypted Client Hello); the outer one is its front's.

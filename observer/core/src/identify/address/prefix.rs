@@ -28,6 +28,16 @@ impl Prefix {
         (length <= 128 && bits & !mask(length) == 0).then_some(Self { address, length })
     }
 
+    /// The network of this length that the address is in; longer than 128 bits is 128.
+    #[must_use]
+    pub fn around(bits: u128, length: u8) -> Self {
+        let length = length.min(128);
+        Self {
+            address: (bits & mask(length)).to_be_bytes(),
+            length,
+        }
+    }
+
     /// The one network that is an address alone.
     #[must_use]
     pub fn host(address: IpAddr) -> Self {
