@@ -8,7 +8,8 @@ mod programs;
 mod quic;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    fs,
     io::{self, Write as _},
     net::SocketAddr,
     process::{Command, Stdio},
@@ -172,6 +173,9 @@ fn every_client_is_named() {
     with_tool("every_client_is_named", || {
         let bed = Bed::new("clients")?;
         let _server = tls_server(&bed)?;
+        let shares = bed.folder.path().join("shares");
+        let listed = shares.to_string_lossy().into_owned();
+        let _listener = bed.serve(&["shares", &PORT.to_string(), &listed])?;
         let address = bed.server();
         let mut expected = Vec::new();
         for client in CLIENTS {
@@ -198,6 +202,7 @@ fn every_client_is_named() {
                 expected.push(name);
             }
         }
+        let ports = fs::read_to_string(&shares)?;
         let records = bed.last_records()?;
         let named = by_name(&records);
         for name in &expected {
@@ -217,6 +222,20 @@ fn every_client_is_named() {
             expected.join(" ")
         );
         ensure!(expected.len() >= 2, "no client is installed");
+        let sent_ml_kem = |record: &&Value| {
+            let port = record["local_port"].to_string();
+            ports.lines().any(|line| line == port)
+        };
+        let name = |record: &Value| record["server_name"].as_str().map(str::to_owned);
+        let post_quantum: BTreeSet<String> = records
+            .iter()
+            .filter(sent_ml_kem)
+            .filter_map(name)
+            .collect();
+        println!("with a share of ML-KEM: {post_quantum:?}");
+        for name in expected.iter().filter(|name| name.starts_with("chromium")) {
+            ensure!(post_quantum.contains(name), "{name} has sent no ML-KEM");
+        }
         Ok(())
     });
 }

@@ -43,6 +43,26 @@ def connected(address, port, mss=None):
     return made
 
 
+def shares(port, path):
+    """Lists the ports of clients whose hellos have a key share of X25519MLKEM768: group 0x11ec, 1,216 bytes."""
+    listener = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0003))
+    sent, listed = {}, set()
+    with open(path, "w", buffering=1) as found:
+        print("ready", flush=True)
+        while True:
+            packet = listener.recv(65536)
+            if packet[0] >> 4 != 4 or packet[9] != socket.IPPROTO_TCP:
+                continue
+            segment = packet[(packet[0] & 15) * 4 : int.from_bytes(packet[2:4], "big")]
+            source, target = struct.unpack("!HH", segment[:4])
+            if target != int(port) or source in listed:
+                continue
+            sent[source] = (sent.get(source, b"") + segment[(segment[12] >> 4) * 4 :])[:4096]
+            if b"\x11\xec\x04\xc0" in sent[source]:
+                listed.add(source)
+                print(source, file=found)
+
+
 def tls(address, port, name, version):
     with context(version).wrap_socket(connected(address, int(port)), server_hostname=name) as client:
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
