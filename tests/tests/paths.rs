@@ -1,16 +1,25 @@
-//! Paths that the operator declares, by network and by interface, and a reload of them, on a real host.
+//! The ways that flows take, on real hosts: as the operator declares them, beyond what the host translates, between zones,
+//! and inside the host.
 
 mod common;
 
-use std::fs;
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::Command,
+};
 
-use anyhow::ensure;
+use anyhow::{Context as _, Result, ensure};
 use common::{
     PORT, guarded,
-    started::{Bed, eventually},
+    started::{Bed, TIMEOUT, eventually},
 };
 use nix::sys::signal::Signal;
-use observer_tests::{agent::Agent, traffic::TcpTalk};
+use observer_tests::{
+    agent::{Agent, uplink},
+    traffic::TcpTalk,
+};
 use serde_json::{Value, json};
 
 /// Path and elements of the records of the far host's flows, in order, each once.
@@ -67,6 +76,144 @@ fn declared_paths_are_in_records_and_change_with_a_reload() {
                 (json!("peering"), Value::Null),
             ];
             ensure!(found == expected, "{found:?}");
+            Ok(())
+        },
+    );
+}
+
+/// Address of a service that no host has.
+const SERVICE: &str = "10.96.0.10";
+const SERVICE_PORT: u16 = 443;
+
+/// Sends some bytes by TCP and UDP from the near host to `target`; the far host answers at [`PORT`].
+fn talk(bed: &Bed, target: SocketAddr) -> Result<()> {
+    let (far, any) = (bed.net.far_address(4, PORT), "0.0.0.0:0");
+    let (listener, datagrams) = bed.net.far.run(|| -> Result<_> {
+        let listener = TcpListener::bind(far)?;
+        Ok((listener, UdpSocket::bind(far)?))
+    })?;
+    datagrams.set_read_timeout(Some(TIMEOUT))?;
+    let serving = bed.net.far.start("serve", move || -> Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        let mut asked = Vec::new();
+        stream.read_to_end(&mut asked)?;
+        stream.write_all(&asked)?;
+        drop(stream);
+        let mut datagram = [0; 64];
+        let (length, from) = datagrams.recv_from(&mut datagram)?;
+        datagrams.send_to(&datagram[..length], from)?;
+        Ok(())
+    })?;
+    bed.net.near.run(|| -> Result<()> {
+        let mut stream = TcpStream::connect(target).context("connect to the service")?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.write_all(&[7; 10_000])?;
+        stream.shutdown(Shutdown::Write)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        ensure!(answer.len() == 10_000, "{} bytes came back", answer.len());
+        let socket = UdpSocket::bind(any)?;
+        socket.set_read_timeout(Some(TIMEOUT))?;
+        socket.connect(target)?;
+        socket.send(&[7; 32])?;
+        socket.recv(&mut [0; 64])?;
+        Ok(())
+    })?;
+    serving
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+#[test]
+fn the_peer_behind_a_translation_is_judged() {
+    guarded("the_peer_behind_a_translation_is_judged", || {
+        let bed = Bed::new("translated")?;
+        let far = bed.net.far_address(4, PORT).ip();
+        // Before the translation the kernel wants a way, which is looked up again after it.
+        let route = format!("route add {SERVICE}/32 dev {}", bed.net.near_device);
+        bed.net.near.ip(&[&route])?;
+        for protocol in ["tcp", "udp"] {
+            let rule = format!(
+                "-t nat -A OUTPUT -p {protocol} -d {SERVICE} --dport {SERVICE_PORT} -j DNAT --to-destination {far}:{PORT}"
+            );
+            let mut iptables = Command::new("iptables");
+            iptables.args(rule.split(' '));
+            bed.net.near.tool(iptables, None)?;
+        }
+        let networks = bed.folder.join("networks.csv");
+        let network = format!("cidr,cloud,region,zone\n{far}/32,aws,us-east-1,use1-az2\n");
+        fs::write(&networks, network)?;
+        let file = bed.folder.join("observer.yaml");
+        let networks = networks.display();
+        fs::write(
+            &file,
+            format!(
+                "source: {{cloud: aws, region: us-east-1, zone: use1-az1, metadata: off}}\ncatalog: {{networks: {networks}}}\n"
+            ),
+        )?;
+        let config = file.to_string_lossy().into_owned();
+        let agent = Agent::start(std::slice::from_ref(&bed.uplink), &["--config", &config])?;
+        talk(&bed, SocketAddr::new(SERVICE.parse()?, SERVICE_PORT))?;
+        let records = agent.stop()?;
+        for protocol in ["tcp", "udp"] {
+            let flow: Vec<&Value> = records
+                .iter()
+                .filter(|record| record["device"] == bed.uplink.as_str())
+                .filter(|record| record["protocol"] == protocol)
+                .collect();
+            ensure!(!flow.is_empty(), "no {protocol} flow in {records:?}");
+            let expected = json!({
+                "remote_address": SERVICE,
+                "remote_port": SERVICE_PORT,
+                "translated_address": far.to_string(),
+                "translated_port": PORT,
+                "cloud": "aws",
+                "region": "us-east-1",
+                "path_kind": "inter_zone",
+            });
+            for record in flow {
+                for (field, value) in expected.as_object().into_iter().flatten() {
+                    ensure!(record[field] == *value, "{field} of {record}");
+                }
+            }
+        }
+        // The far host's own flows are not translated for it.
+        let near = bed.net.near_address(4, PORT).ip().to_string();
+        let mut others = records
+            .iter()
+            .filter(|record| record["remote_address"] == near.as_str());
+        ensure!(
+            others.all(|record| record["translated_address"].is_null()),
+            "{records:?}"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn flows_between_two_namespaces_of_the_host_stay_in_it() {
+    guarded(
+        "flows_between_two_namespaces_of_the_host_stay_in_it",
+        || {
+            let bed = Bed::new("inside")?;
+            // Of the three the one in the middle has the uplink: the others are as pods are.
+            let uplink = uplink(&bed.net.middle, bed.net.far_port);
+            let agent = Agent::start(&[uplink], &[])?;
+            talk(&bed, bed.net.far_address(4, PORT))?;
+            let records = agent.stop()?;
+            let ours = [bed.net.near_address(4, PORT), bed.net.far_address(4, PORT)]
+                .map(|end| end.ip().to_string());
+            let between: Vec<&Value> = records
+                .iter()
+                .filter(|record| {
+                    ours.iter()
+                        .any(|end| record["remote_address"] == *end.as_str())
+                })
+                .collect();
+            ensure!(between.len() >= 4, "{records:?}");
+            for record in between {
+                ensure!(record["path_kind"] == "same_host", "{record}");
+            }
             Ok(())
         },
     );

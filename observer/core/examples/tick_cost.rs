@@ -6,7 +6,7 @@ use std::{env, fs, hint::black_box, mem::offset_of, sync::Arc, time::Instant};
 use observer_core::{
     decode,
     model::{
-        flow::FlowTotals,
+        flow::{FlowTotals, Translation},
         identity::Identity,
         kernel::{Losses, UplinkIndex},
         lookup::Lookup,
@@ -159,6 +159,10 @@ struct Tables {
 impl Lookup for Tables {
     fn identity(&self, flow: &FlowTotals) -> Arc<Identity> {
         Arc::clone(&self.identities[flow.tag as usize])
+    }
+
+    fn translation(&self, _: &FlowTotals) -> Option<Translation> {
+        None
     }
 
     fn destination(&self, tag: u32) -> Arc<Identity> {

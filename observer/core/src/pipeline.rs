@@ -285,6 +285,7 @@ impl Pipeline {
             },
             device: ifindex
                 .and_then(|ifindex| lookup.device(flow.netns_cookie, flow.netns_inode, ifindex)),
+            translation: lookup.translation(flow),
             identity: lookup.identity(flow),
             workload: lookup.workload(flow),
         }

@@ -5,7 +5,7 @@ use std::{env, fs, path::Path, sync::Arc};
 
 use observer_core::model::{
     counters::Counters,
-    flow::{Comm, Endpoint, FlowFlags, FlowId, FlowKey, FlowTotals, Owner, Timing},
+    flow::{Comm, Endpoint, FlowFlags, FlowId, FlowKey, FlowTotals, Owner, Timing, Translation},
     identity::{Basis, Confidence, Identity, Word},
     names::{
         ApiFamily, ApiState, BlindReason, Initiator, Outcome, OwnerBasis, OwnerMissing, PathKind,
@@ -37,6 +37,13 @@ fn full() -> FlowRecord {
         },
         totals: totals(),
         device: Some("eth0".into()),
+        translation: Some(Translation {
+            target: totals().remote.expect("a remote"),
+            peer: Endpoint {
+                address: "10.244.1.9".parse().expect("an address"),
+                port: 8443,
+            },
+        }),
         identity: Arc::new(identity()),
         workload: Arc::new(workload()),
     }
@@ -154,6 +161,7 @@ fn bare() -> FlowRecord {
             ..full.totals
         },
         device: None,
+        translation: None,
         identity: Arc::default(),
         workload: Arc::default(),
         ..full

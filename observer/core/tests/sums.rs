@@ -13,7 +13,7 @@ use observer_core::{
     attribute::{Tails, flow_id},
     model::{
         counters::Counters,
-        flow::{FlowKey, FlowTotals, RemoteKey},
+        flow::{FlowKey, FlowTotals, RemoteKey, Translation},
         identity::Identity,
         kernel::{Losses, UplinkIndex},
         lookup::Lookup,
@@ -80,6 +80,10 @@ struct Tables;
 impl Lookup for Tables {
     fn identity(&self, _: &FlowTotals) -> Arc<Identity> {
         Arc::default()
+    }
+
+    fn translation(&self, _: &FlowTotals) -> Option<Translation> {
+        None
     }
 
     fn destination(&self, _: u32) -> Arc<Identity> {

@@ -1,6 +1,6 @@
 //! The address table in force, the numbers that the kernel knows its sets by, and what numbers of earlier tables stand for.
 
-use std::{cell::RefCell, collections::HashMap, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, net::IpAddr, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use observer_core::{
@@ -91,6 +91,12 @@ impl Catalogue {
             .remote
             .and_then(|remote| self.table.lookup(remote.address));
         set.map_or(flow.tag, |set| self.numbers.number(set))
+    }
+
+    /// The number of an address that the kernel was not asked for.
+    pub fn number_of(&self, address: IpAddr) -> u32 {
+        let set = self.table.lookup(address);
+        set.map_or(observer_ebpf::abi::TAG_NONE, |set| self.numbers.number(set))
     }
 
     /// What a number stands for.

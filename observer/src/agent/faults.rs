@@ -100,6 +100,16 @@ const fn told(fault: Fault) -> &'static str {
     }
 }
 
+/// Whether a reading came to its end, and what to say where it did not.
+pub fn not_read<T>(what: &str, read: anyhow::Result<T>) -> (bool, Option<Finding>) {
+    let finding = |error| Finding {
+        fault: Fault::ReadFailed,
+        object: what.to_owned(),
+        mended: Err(error),
+    };
+    (read.is_ok(), read.err().map(finding))
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::anyhow;

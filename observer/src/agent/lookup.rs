@@ -4,12 +4,20 @@
 use std::{cell::RefCell, sync::Arc};
 
 use observer_core::model::{
-    flow::FlowTotals, identity::Identity, kernel::UplinkIndex, lookup::Lookup, workload::Workload,
+    flow::{FlowTotals, Translation},
+    identity::Identity,
+    kernel::UplinkIndex,
+    lookup::Lookup,
+    workload::Workload,
 };
 
 use observer_ebpf::abi::EGRESS;
 
-use super::{catalogue::Catalogue, names::Names};
+use super::{
+    catalogue::Catalogue,
+    ends::FarEnds,
+    names::{FarEnd, Names},
+};
 use crate::{probe::Uplink, workload::Workloads};
 
 pub struct Tables {
@@ -18,6 +26,7 @@ pub struct Tables {
     /// What is known of processes and cgroups.
     pub workloads: RefCell<Workloads>,
     pub names: RefCell<Names>,
+    pub ends: RefCell<FarEnds>,
 }
 
 struct Interface {
@@ -34,6 +43,7 @@ impl Tables {
         names: Names,
         uplinks: &[Uplink],
         workloads: Workloads,
+        ends: FarEnds,
     ) -> Self {
         let interfaces = uplinks
             .iter()
@@ -50,7 +60,23 @@ impl Tables {
             interfaces,
             workloads: RefCell::new(workloads),
             names: RefCell::new(names),
+            ends: RefCell::new(ends),
         }
+    }
+
+    /// Takes in where the flows of one reading end.
+    pub fn learn<'f>(&self, flows: impl Iterator<Item = &'f FlowTotals>) {
+        let mut ends = self.ends.borrow_mut();
+        ends.learn(flows, |flow| self.leaves(flow));
+    }
+
+    /// Whether a flow crosses an uplink.
+    fn leaves(&self, flow: &FlowTotals) -> bool {
+        let mut interfaces = flow.ifindex.into_iter();
+        interfaces.any(|ifindex| {
+            let interface = self.interface(flow.netns_cookie, flow.netns_inode, ifindex);
+            interface.is_some()
+        })
     }
 
     /// Name of an uplink by its row.
@@ -82,15 +108,32 @@ impl Tables {
 
 impl Lookup for Tables {
     fn identity(&self, flow: &FlowTotals) -> Arc<Identity> {
-        let number = self.catalogue.number(flow);
+        let ends = self.ends.borrow();
+        let translation = ends.translation(flow);
+        let number = match translation {
+            Some(ends) => self.catalogue.number_of(ends.peer.address),
+            None => self.catalogue.number(flow),
+        };
         let address = self.catalogue.identity(number);
+        let far = FarEnd {
+            peer: translation
+                .map(|ends| ends.peer)
+                .or(flow.remote)
+                .map(|end| end.address),
+            target: translation.map(|ends| ends.target),
+            is_here: ends.is_here(flow) && !self.leaves(flow),
+        };
         let mut names = self.names.borrow_mut();
         let interface = if names.asks_interfaces() {
             self.device(flow.netns_cookie, flow.netns_inode, flow.ifindex[EGRESS])
         } else {
             None
         };
-        names.of(flow, (number, &address), interface.as_deref())
+        names.of(flow, (number, &address), far, interface.as_deref())
+    }
+
+    fn translation(&self, flow: &FlowTotals) -> Option<Translation> {
+        self.ends.borrow().translation(flow)
     }
 
     fn destination(&self, tag: u32) -> Arc<Identity> {

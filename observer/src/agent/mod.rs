@@ -4,6 +4,7 @@
 mod catalogue;
 mod clock;
 mod context;
+mod ends;
 mod faults;
 mod heap;
 mod lookup;
@@ -41,6 +42,7 @@ use tokio::{
 
 use self::{
     catalogue::Catalogue,
+    ends::FarEnds,
     faults::Faults,
     heap::Heap,
     lookup::Tables,
@@ -57,7 +59,7 @@ use crate::{
     config::Config,
     metrics::{self, BuildInfo, FaultState, Readiness, Shared, Web},
     place::{self, Dmi, Endpoints, Found, Overrides},
-    probe::{self, Probe, health::Finding},
+    probe::{self, Probe, conntrack::Conntrack, health::Finding},
     workload::Workloads,
 };
 
@@ -202,8 +204,9 @@ impl Agent {
         let heap = Heap::new();
         let flows = settings.loaded.config.flows.as_ref();
         let files = files(&settings.loaded.config);
-        let addresses = files.addresses()?;
-        let mut names = Names::new(files.names()?);
+        let networks = files.addresses()?;
+        let addresses = networks.table;
+        let mut names = Names::new(files.names()?, networks.zones);
         names.declare(declared(&settings.loaded.config.paths));
         let context = Arc::new(context::of(&settings.loaded, &addresses, names.table())?);
         let mut earlier = output::earlier(flows, &context.boot_id)?;
@@ -222,7 +225,9 @@ impl Agent {
         let new_rows: Vec<u32> = new_rows.map(|uplink| uplink.index).collect();
         let accounts = &mut earlier.state.uplinks;
         accounts.retain(|account| !new_rows.contains(&account.uplink.into()));
-        let tables = Tables::new(catalogue, names, &probe.uplinks, workloads);
+        let namespaces = probe.uplinks.iter().map(|uplink| &uplink.device.spec.netns);
+        let ends = FarEnds::new(Conntrack::new(namespaces.cloned()));
+        let tables = Tables::new(catalogue, names, &probe.uplinks, workloads, ends);
         let namespaces = Namespaces::of(&probe.uplinks);
         let config = PipelineConfig {
             series: series(&settings.loaded.config.metrics)?,
@@ -331,6 +336,8 @@ impl Agent {
         let pipeline = &self.pipeline;
         let names = self.tables.names.get_mut();
         names.end_tick(|flow| pipeline.follows(flow));
+        let ends = self.tables.ends.get_mut();
+        ends.end_tick(|flow| pipeline.follows(flow));
         let forgotten = self.tables.workloads.get_mut().end_tick();
         self.probe.forget_processes(&forgotten);
         self.heap.end_tick();
@@ -372,7 +379,7 @@ impl Agent {
         let read = self
             .probe
             .read_flows(|value| keep(&mut flows, decode::flow(value)));
-        self.findings.extend(not_read("open flows", read).1);
+        self.findings.extend(faults::not_read("open flows", read).1);
         self.holder_walks.note(&flows);
         let mut events = Vec::new();
         self.probe
@@ -382,7 +389,7 @@ impl Agent {
         let read = self
             .probe
             .read_udp(|key, value| keep(&mut remotes, decode::udp_flow(key, value)));
-        let (remotes_are_all, finding) = not_read("UDP remotes", read);
+        let (remotes_are_all, finding) = faults::not_read("UDP remotes", read);
         self.findings.extend(finding);
         self.undecoded += undecoded + undecoded_slots;
         // Notes after the flows: who owns one of them was told of before.
@@ -418,6 +425,7 @@ impl Agent {
 
     /// Takes in what was told of processes and cgroups, those of `flows` included.
     fn learn<'a>(&mut self, flows: impl Iterator<Item = &'a FlowTotals> + Clone, now: Moment) {
+        self.tables.learn(flows.clone());
         self.read_notes();
         let workloads = self.tables.workloads.get_mut();
         if workloads.prepare(flows.clone())
@@ -441,6 +449,7 @@ impl Agent {
         let mut losses = decode::losses(&self.probe.losses()?);
         losses.extend(self.tables.workloads.borrow().losses());
         losses.extend(self.tables.names.borrow().losses());
+        losses.extend(self.tables.ends.borrow().losses());
         losses.insert(LossPlace::HolderWalk, self.holder_walks.put_off());
         Ok(losses)
     }
@@ -486,14 +495,4 @@ impl Agent {
 fn generation(started: Moment) -> u32 {
     let [a, b, c, d, ..] = (started.monotonic_ns / 1_000_000).to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
-}
-
-/// Whether a reading came to its end, and what to say where it did not.
-fn not_read<T>(what: &str, read: Result<T>) -> (bool, Option<Finding>) {
-    let finding = |error| Finding {
-        fault: Fault::ReadFailed,
-        object: what.to_owned(),
-        mended: Err(error),
-    };
-    (read.is_ok(), read.err().map(finding))
 }

@@ -1,7 +1,7 @@
 //! Where flows go by name: gives what the kernel handed over to the stages that read and combine it, and keeps the results
 //! that many records share.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use observer_core::{
     decode::{self, Heard, Speech},
@@ -9,10 +9,10 @@ use observer_core::{
         combine::Combined,
         name::NameTable,
         naming::Naming,
-        path::{Declared, SayingId, path_kind},
+        path::{Declared, Ends, SayingId, Zones, path_kind},
     },
     model::{
-        flow::{FlowKey, FlowTotals},
+        flow::{Endpoint, FlowKey, FlowTotals},
         identity::Identity,
         kernel::Losses,
         names::{LossPlace, PathKind},
@@ -34,6 +34,7 @@ pub struct Names {
     naming: Naming,
     source: SourcePlace,
     declared: Declared,
+    zones: Zones,
     /// By the address of what was combined, which is held, and the path.
     identities: HashMap<(usize, PathKind, Option<SayingId>), (Arc<Combined>, Arc<Identity>)>,
     undecoded: u64,
@@ -41,14 +42,26 @@ pub struct Names {
     ticks: u32,
 }
 
+/// The other end of a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct FarEnd {
+    /// Beyond any translation on this host.
+    pub peer: Option<IpAddr>,
+    /// Whom the socket talks to, where that is somebody else.
+    pub target: Option<Endpoint>,
+    /// It is a socket of this host.
+    pub is_here: bool,
+}
+
 impl Names {
-    pub fn new(table: NameTable) -> Self {
+    pub fn new(table: NameTable, zones: Zones) -> Self {
         Self {
             table,
             speech: Speech::default(),
             naming: Naming::default(),
             source: SourcePlace::default(),
             declared: Declared::default(),
+            zones,
             identities: HashMap::new(),
             undecoded: 0,
             now_ns: 0,
@@ -57,14 +70,20 @@ impl Names {
     }
 
     /// Goes by other names from now on, and by other networks.
-    pub fn replace(&mut self, table: NameTable) {
+    pub fn replace(&mut self, table: NameTable, zones: Zones) {
         self.table = table;
+        self.zones = zones;
         self.naming.forget_identities();
         self.identities.clear();
     }
 
     pub const fn table(&self) -> &NameTable {
         &self.table
+    }
+
+    /// Goes by other zones from now on.
+    pub fn set_zones(&mut self, zones: Zones) {
+        self.zones = zones;
     }
 
     /// Says where this host stands, which decides the paths.
@@ -94,20 +113,32 @@ impl Names {
         self.speech.take(&capture, |heard| hear(naming, heard));
     }
 
-    /// Where a flow goes, given the tag set of its address, what the address table says of it, and the interface that it
-    /// leaves by.
+    /// Where a flow goes, given its other end with the tag set of that address and what the address table says of it, and the
+    /// interface that it leaves by.
     pub fn of(
         &mut self,
         flow: &FlowTotals,
         (tag, address): (u32, &Identity),
+        far: FarEnd,
         interface: Option<&str>,
     ) -> Arc<Identity> {
+        // DNS told of whom the socket talks to.
+        let asked = FlowTotals {
+            remote: far.target.or(flow.remote),
+            ..*flow
+        };
         let combined = self
             .naming
-            .of(flow, (tag, address), &self.table, self.now_ns);
-        let ends = [flow.local, flow.remote].map(|end| end.map(|end| end.address));
-        let said = self.declared.find(ends[1], interface);
-        let path = path_kind(&self.source, ends, &combined, (&self.declared, said));
+            .of(&asked, (tag, address), &self.table, self.now_ns);
+        let zone = far.peer.and_then(|address| self.zones.find(address));
+        let ends = Ends {
+            local: flow.local.map(|end| end.address),
+            remote: far.peer,
+            is_here: far.is_here,
+            zone: zone.map(AsRef::as_ref),
+        };
+        let said = self.declared.find(ends.remote, interface);
+        let path = path_kind(&self.source, &ends, &combined, (&self.declared, said));
         let key = (Arc::as_ptr(&combined).addr(), path, said);
         if let Some((_, identity)) = self.identities.get(&key) {
             return Arc::clone(identity);

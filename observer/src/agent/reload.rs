@@ -4,9 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use observer_core::{
-    aggregate::SeriesSettings,
-    identify::{address::AddressTable, name::NameTable},
-    model::record::RecordContext,
+    aggregate::SeriesSettings, identify::name::NameTable, model::record::RecordContext,
 };
 use tokio::sync::watch;
 
@@ -15,6 +13,7 @@ use super::{
     settings::{Settings, declared, files, overrides, series},
 };
 use crate::{
+    catalog::Networks,
     config::{Loaded, Sources},
     metrics::{self, Shared, Web},
     place::Overrides,
@@ -80,8 +79,7 @@ impl Reload {
             let web = self.web.read(loaded.config.web_config.as_deref())?;
             let series = series(&loaded.config.metrics)?;
             let files = files(&loaded.config);
-            let (addresses, names) = (files.addresses()?, files.names()?);
-            agent.replace_catalogue(addresses, names)?;
+            agent.replace_catalogue(files.addresses()?, files.names()?)?;
             anyhow::Ok((web, series))
         };
         let (web, series) = match read() {
@@ -143,12 +141,14 @@ impl Agent {
     ///
     /// # Errors
     /// Where there is no room for the table; the old ones stay in force.
-    fn replace_catalogue(&mut self, addresses: AddressTable, names: NameTable) -> Result<()> {
+    fn replace_catalogue(&mut self, networks: Networks, names: NameTable) -> Result<()> {
+        let addresses = networks.table;
         let catalogue = &mut self.tables.catalogue;
         let current = self.tables.names.get_mut();
         let has_new_networks = catalogue.table().sha256() != addresses.sha256();
         let has_new_names = current.table().sha256() != names.sha256();
         if !has_new_networks && !has_new_names {
+            current.set_zones(networks.zones);
             return Ok(());
         }
         if has_new_networks {
@@ -156,7 +156,7 @@ impl Agent {
             self.probe.replace_addresses(&told)?;
             catalogue.take(addresses, numbers);
         }
-        current.replace(names);
+        current.replace(names, networks.zones);
         let version = context::catalog_version(catalogue.table(), current.table());
         eprintln!("observer: catalogue `{version}` is in force");
         self.context = Arc::new(RecordContext {

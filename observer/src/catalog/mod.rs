@@ -7,6 +7,7 @@ mod update;
 use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
+    mem,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -16,6 +17,7 @@ use observer_core::identify::{
     address::{AddressTable, EMBEDDED, contents::Contents, format},
     feed::{self, FEED_BYTES_MAX, Feed, Told, merge},
     name::NameTable,
+    path::Zones,
 };
 
 pub use self::update::{Taken, Update, Wanted};
@@ -34,14 +36,21 @@ pub struct Files {
     pub names: Option<PathBuf>,
 }
 
+/// What is known of networks.
+pub struct Networks {
+    pub table: AddressTable,
+    /// Of the operator's own networks.
+    pub zones: Zones,
+}
+
 impl Files {
-    /// The address table.
+    /// The address table, and zones.
     ///
     /// # Errors
     /// Where a file cannot be read, or says something that cannot be taken.
-    pub fn addresses(&self) -> Result<AddressTable> {
+    pub fn addresses(&self) -> Result<Networks> {
         let Some(networks) = &self.networks else {
-            return match &self.table {
+            let table = match &self.table {
                 None => AddressTable::embedded().context("read the embedded address table"),
                 Some(path) => {
                     let bytes = read(path, FEED_BYTES_MAX as u64)?;
@@ -49,12 +58,23 @@ impl Files {
                         .with_context(|| format!("take `{}`", path.display()))
                 }
             };
+            return table.map(|table| Networks {
+                table,
+                zones: Zones::default(),
+            });
         };
         let base = contents(self.table.as_deref())?;
-        let feed = feed_of(networks, None)?;
+        let mut feed = feed_of(networks, None)?;
+        let mut zones = Zones::default();
+        for (network, zone) in mem::take(&mut feed.zones) {
+            zones.insert(network, zone.into());
+        }
         let merged = merge::overlay(&base, vec![feed])
             .with_context(|| format!("lay `{}` over the table", networks.display()))?;
-        Ok(AddressTable::from_contents(merged))
+        Ok(Networks {
+            table: AddressTable::from_contents(merged),
+            zones,
+        })
     }
 
     /// The name table.

@@ -28,7 +28,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let files = arguments.tables.files();
-    let (addresses, names) = (files.addresses()?, files.names()?);
+    let (addresses, names) = (files.addresses()?.table, files.names()?);
     let tables = Tables {
         addresses: &addresses,
         names: &names,

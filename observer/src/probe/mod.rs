@@ -12,6 +12,7 @@ mod btf;
 pub mod capability;
 mod captures;
 pub mod cgroup;
+pub mod conntrack;
 pub mod detach;
 pub mod device;
 mod ethtool;

@@ -24,7 +24,7 @@ impl Group {
     fn packages(self) -> &'static [&'static str] {
         match self {
             // `ip` and `tc` build the test networks, `ethtool` turns their offloads on and off.
-            Self::Core => &["iproute2", "ethtool"],
+            Self::Core => &["iproute2", "ethtool", "iptables"],
             // libFuzzer is C++, compiled with the targets.
             Self::Fuzz => &["g++"],
             Self::Matrix => &[

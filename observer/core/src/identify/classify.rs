@@ -14,7 +14,7 @@ use super::{
     address::AddressTable,
     combine::{Signals, combine},
     name::NameTable,
-    path::{Declared, path_kind},
+    path::{Declared, Ends, path_kind},
 };
 use crate::model::{
     host_name::HostName,
@@ -209,10 +209,13 @@ fn classify_name(tables: Tables<'_>, name: &HostName, address: Option<IpAddr>) -
         blind: None,
     };
     let mut combined = combine(&signals, tables.names);
-    let ends = [None, address];
+    let ends = Ends {
+        remote: address,
+        ..Ends::default()
+    };
     let source = SourcePlace::default();
     let nothing_said = (&Declared::default(), None);
-    combined.identity.path_kind = Some(path_kind(&source, ends, &combined, nothing_said));
+    combined.identity.path_kind = Some(path_kind(&source, &ends, &combined, nothing_said));
     Classification::of(name.to_string(), combined.identity)
 }
 

@@ -37,6 +37,8 @@ pub struct Feed {
     pub source: Source,
     pub scope: Scope,
     pub rows: Vec<(Prefix, Claim)>,
+    /// Zones of networks, which the operator alone tells; in the table they are not.
+    pub zones: Vec<(Prefix, String)>,
     /// Rows that say nothing of where traffic goes, such as those from which a provider calls.
     pub passed_over: usize,
 }

@@ -1,22 +1,27 @@
 //! The way that a flow's bytes take, from what is known of both ends. One pure function, in this order:
 //!
-//! 1. The remote address is the flow's own: `same_host`.
+//! 1. The remote address is the flow's own, or the other end was met on this host: `same_host`.
 //! 2. The operator says so: the longest network that covers the remote address, or else the interface that the bytes leave by.
 //! 3. The remote is a proxy that was told the target: `proxy`.
 //! 4. A name of a private endpoint, or a cloud's service at a private address: `private_endpoint`.
-//! 5. Another private address: `unknown`; whether it lies next door or behind a line is nobody's to guess.
-//! 6. The same cloud: `inter_region` where both regions are known and differ. In one region `unknown`: an address does not
-//!    say in which zone it is, and what stays in the region may still cross zones.
+//! 5. Another private address of no cloud, or of another one: `unknown`; whether it lies next door or behind a line is
+//!    nobody's to guess.
+//! 6. The same cloud: `inter_region` where both regions are known and differ. In one region `same_zone` or `inter_zone` where
+//!    both zones are known, else `unknown`: an address alone does not say in which zone it is.
 //! 7. Any other public address: `internet`.
 //!
 //! Lines that only the operator knows of (interconnects, gateways) are seen where they are declared.
 
-use std::{collections::HashMap, net::IpAddr};
+mod longest;
+mod pairs;
 
-use super::{
-    address::prefix::{Prefix, bits},
-    combine::Combined,
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+pub use self::{
+    longest::Longest,
+    pairs::{PAIRS_MAX, Pairs},
 };
+use super::{address::prefix::Prefix, combine::Combined};
 use crate::model::{
     identity::Word,
     names::{PathElement, PathKind},
@@ -39,9 +44,7 @@ pub struct SayingId(usize);
 #[derive(Clone, Debug, Default)]
 pub struct Declared {
     sayings: Vec<(Option<PathKind>, Vec<Word>)>,
-    networks: HashMap<Prefix, SayingId>,
-    /// Distinct lengths of the networks, the longest first.
-    lengths: Vec<u8>,
+    networks: Longest<SayingId>,
     interfaces: HashMap<String, SayingId>,
 }
 
@@ -50,10 +53,6 @@ impl Declared {
     pub fn to_network(&mut self, network: Prefix, saying: &Saying) {
         let id = self.say(saying);
         self.networks.insert(network, id);
-        let length = network.prefix_length();
-        if let Err(at) = self.lengths.binary_search_by(|other| length.cmp(other)) {
-            self.lengths.insert(at, length);
-        }
     }
 
     /// Says something of the way over an interface, where nothing is said of the network.
@@ -71,11 +70,7 @@ impl Declared {
     /// What is said of the way to an address over an interface.
     #[must_use]
     pub fn find(&self, remote: Option<IpAddr>, interface: Option<&str>) -> Option<SayingId> {
-        let to_network = |remote| {
-            let bits = bits(remote);
-            let network = |length: &u8| self.networks.get(&Prefix::around(bits, *length));
-            self.lengths.iter().find_map(network)
-        };
+        let to_network = |remote| self.networks.find(remote);
         let over = || self.interfaces.get(interface?);
         remote.and_then(to_network).or_else(over).copied()
     }
@@ -98,16 +93,31 @@ impl Declared {
     }
 }
 
+/// Zones of networks, as the operator says.
+pub type Zones = Longest<Arc<str>>;
+
+/// What is known of both ends of a flow beside what it talks to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ends<'e> {
+    pub local: Option<IpAddr>,
+    /// Beyond any translation on this host.
+    pub remote: Option<IpAddr>,
+    /// The other end is a socket of this host.
+    pub is_here: bool,
+    /// Of the remote.
+    pub zone: Option<&'e str>,
+}
+
 /// The way to the remote; `said` is what the operator says of it.
 #[must_use]
 pub fn path_kind(
     source: &SourcePlace,
-    [local, remote]: [Option<IpAddr>; 2],
+    ends: &Ends<'_>,
     to: &Combined,
     (declared, said): (&Declared, Option<SayingId>),
 ) -> PathKind {
     let identity = &to.identity;
-    if remote.is_some() && local == remote {
+    if ends.is_here || (ends.remote.is_some() && ends.local == ends.remote) {
         return PathKind::SameHost;
     }
     if let Some((Some(kind), _)) = declared.saying(said) {
@@ -116,27 +126,41 @@ pub fn path_kind(
     if to.is_proxy {
         return PathKind::Proxy;
     }
-    let Some(remote) = remote else {
+    let Some(remote) = ends.remote else {
         return PathKind::Unknown;
     };
     let cloud = identity.cloud.as_deref();
-    if is_private(remote) {
+    let is_private = is_private(remote);
+    if is_private {
         let is_cloud =
             cloud.is_some_and(|cloud| !["private", "cluster", "internet"].contains(&cloud));
-        return if to.is_private_endpoint || is_cloud {
-            PathKind::PrivateEndpoint
-        } else {
-            PathKind::Unknown
-        };
-    }
-    if cloud.is_none() && identity.front.is_none() {
+        if to.is_private_endpoint || (is_cloud && identity.service.is_some()) {
+            return PathKind::PrivateEndpoint;
+        }
+        if !is_cloud {
+            return PathKind::Unknown;
+        }
+    } else if cloud.is_none() && identity.front.is_none() {
         return PathKind::Unknown;
     }
     if cloud.is_none() || source.cloud.as_deref() != cloud {
-        return PathKind::Internet;
+        return if is_private {
+            PathKind::Unknown
+        } else {
+            PathKind::Internet
+        };
     }
     match (source.region.as_deref(), identity.region.as_deref()) {
-        (Some(from), Some(to)) if from != to && to != "global" => PathKind::InterRegion,
+        (Some(from), Some(to)) if from == to => in_region(source.zone.as_deref(), ends.zone),
+        (Some(_), Some(to)) if to != "global" => PathKind::InterRegion,
+        (_, _) => PathKind::Unknown,
+    }
+}
+
+fn in_region(from: Option<&str>, to: Option<&str>) -> PathKind {
+    match (from, to) {
+        (Some(from), Some(to)) if from == to => PathKind::SameZone,
+        (Some(_), Some(_)) => PathKind::InterZone,
         (_, _) => PathKind::Unknown,
     }
 }
@@ -192,8 +216,57 @@ mod tests {
                 "aws us-east-1",
                 "10.0.0.9",
                 "aws us-east-1 -",
-                "",
+                "service",
                 PathKind::PrivateEndpoint,
+            ),
+            (
+                "aws us-east-1",
+                "10.0.0.9",
+                "aws us-east-1 -",
+                "",
+                PathKind::Unknown,
+            ),
+            (
+                "aws us-east-1 use1-az1",
+                "10.0.0.9",
+                "aws us-east-1 -",
+                "in use1-az1",
+                PathKind::SameZone,
+            ),
+            (
+                "aws us-east-1 use1-az1",
+                "198.51.100.1",
+                "aws us-east-1 -",
+                "in use1-az2",
+                PathKind::InterZone,
+            ),
+            (
+                "aws us-east-1",
+                "10.0.0.9",
+                "aws us-east-1 -",
+                "in use1-az2",
+                PathKind::Unknown,
+            ),
+            (
+                "aws us-east-1 use1-az1",
+                "10.0.0.9",
+                "aws us-west-2 -",
+                "in usw2-az1",
+                PathKind::InterRegion,
+            ),
+            (
+                "aws us-east-1 use1-az1",
+                "10.0.0.9",
+                "azure eastus -",
+                "in 1",
+                PathKind::Unknown,
+            ),
+            (
+                "aws us-east-1",
+                "10.0.0.9",
+                "private - -",
+                "here",
+                PathKind::SameHost,
             ),
             (
                 "aws us-east-1",
@@ -285,6 +358,7 @@ mod tests {
             let source = SourcePlace {
                 cloud: from.next().flatten(),
                 region: from.next().flatten(),
+                zone: from.next().flatten(),
                 ..SourcePlace::default()
             };
             let mut fields = to.split(' ').map(|text| word(text).map(Into::into));
@@ -293,14 +367,20 @@ mod tests {
                     cloud: fields.next().flatten(),
                     region: fields.next().flatten(),
                     front: fields.next().flatten(),
+                    service: (is == "service").then(|| "s3".into()),
                     ..Identity::default()
                 },
                 is_private_endpoint: is == "endpoint",
                 is_proxy: is == "proxy",
             };
-            let ends = ["192.0.2.1", remote].map(|address| address.parse().ok());
+            let ends = Ends {
+                local: "192.0.2.1".parse().ok(),
+                remote: remote.parse().ok(),
+                is_here: is == "here",
+                zone: is.strip_prefix("in "),
+            };
             assert_eq!(
-                path_kind(&source, ends, &combined, (&Declared::default(), None)),
+                path_kind(&source, &ends, &combined, (&Declared::default(), None)),
                 expected,
                 "{source:?} {remote} {to}"
             );
@@ -325,9 +405,12 @@ mod tests {
     }
 
     fn over(declared: &Declared, remote: &str, interface: Option<&str>) -> String {
-        let remote = remote.parse().ok();
-        let local = "192.0.2.1".parse().ok();
-        let said = declared.find(remote, interface);
+        let ends = Ends {
+            local: "192.0.2.1".parse().ok(),
+            remote: remote.parse().ok(),
+            ..Ends::default()
+        };
+        let said = declared.find(ends.remote, interface);
         let to = Combined {
             identity: Identity {
                 cloud: Some("internet".into()),
@@ -335,12 +418,7 @@ mod tests {
             },
             ..Combined::default()
         };
-        let kind = path_kind(
-            &SourcePlace::default(),
-            [local, remote],
-            &to,
-            (declared, said),
-        );
+        let kind = path_kind(&SourcePlace::default(), &ends, &to, (declared, said));
         let mut words = vec![kind.word().to_owned()];
         let elements = declared.elements(said);
         words.extend(elements.iter().map(ToString::to_string));

@@ -110,6 +110,15 @@ pub struct Endpoint {
     pub port: u16,
 }
 
+/// The remote ends of a flow that this host translates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Translation {
+    /// Whom the socket talks to.
+    pub target: Endpoint,
+    /// Who answers, or who really asked.
+    pub peer: Endpoint,
+}
+
 impl Endpoint {
     /// The address in the IPv6 space, IPv4 as ::ffff:a.b.c.d, network byte order.
     #[must_use]

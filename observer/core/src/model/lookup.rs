@@ -3,13 +3,21 @@
 
 use std::sync::Arc;
 
-use super::{flow::FlowTotals, identity::Identity, kernel::UplinkIndex, workload::Workload};
+use super::{
+    flow::{FlowTotals, Translation},
+    identity::Identity,
+    kernel::UplinkIndex,
+    workload::Workload,
+};
 
 /// Answers must not block: they are asked for once a record.
 pub trait Lookup {
     /// Where a flow goes, as far as is known now. Flows that go to the same place should be given the same value: sums are
     /// kept by its address.
     fn identity(&self, flow: &FlowTotals) -> Arc<Identity>;
+
+    /// The remote ends of a flow that this host translates; `None` where it does not.
+    fn translation(&self, flow: &FlowTotals) -> Option<Translation>;
 
     /// What is known of a tag set alone: the kernel's totals have no address.
     fn destination(&self, tag: u32) -> Arc<Identity>;

@@ -382,6 +382,10 @@ words! {
         NameTable = "name_table",
         /// The agent's table of DNS answers was full (addresses).
         DnsTable = "dns_table",
+        /// A flow was not asked about at connection tracking, for lack of room or time: a translation is not seen (hand-overs).
+        Translation = "translation",
+        /// The agent's table of flows inside the host was full (hand-overs).
+        PairTable = "pair_table",
         /// The agent's cache of processes was full: an executable stays unknown (processes).
         ProcessCache = "process_cache",
         /// The agent's cache of cgroups was full: a container or unit stays unknown (cgroups).

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{
     counters::Counters,
-    flow::{FlowId, FlowTotals},
+    flow::{Endpoint, FlowId, FlowTotals, Translation},
     identity::Identity,
     names::{Outcome, RecordKind},
     time::UnixUs,
@@ -36,8 +36,18 @@ pub struct FlowRecord {
     pub totals: FlowTotals,
     /// Name of the interface that the last packet passed, the sent one first.
     pub device: Option<Arc<str>>,
+    /// The remote ends; `None` where this host does not translate the flow.
+    pub translation: Option<Translation>,
     pub identity: Arc<Identity>,
     pub workload: Arc<Workload>,
+}
+
+impl FlowRecord {
+    /// Whom the socket talks to.
+    fn remote(&self) -> Option<Endpoint> {
+        let target = self.translation.map(|ends| ends.target);
+        target.or(self.totals.remote)
+    }
 }
 
 /// What is the same in all records of one agent between two reloads of its files.

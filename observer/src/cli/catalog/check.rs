@@ -33,7 +33,7 @@ pub struct Verify {
 
 pub fn verify(arguments: &Verify) -> Result<ExitCode> {
     let files = arguments.tables.files();
-    let table = files.addresses()?;
+    let table = files.addresses()?.table;
     for (prefix, set) in table.prefixes() {
         let found = table.lookup(address(prefix.bits()));
         // A longer network may begin at the same address.
@@ -144,7 +144,7 @@ pub fn test(arguments: &Test) -> Result<ExitCode> {
     let path = arguments.file.display();
     let text = fs::read_to_string(&arguments.file).with_context(|| format!("read `{path}`"))?;
     let files = arguments.tables.files();
-    let (addresses, names) = (files.addresses()?, files.names()?);
+    let (addresses, names) = (files.addresses()?.table, files.names()?);
     let (mut lines, mut wrong) = (0, 0);
     for (at, line) in text.lines().enumerate() {
         let line = line.trim();

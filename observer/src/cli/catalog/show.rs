@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         words(arguments.output)?
     } else {
         let files = arguments.tables.files();
-        let (addresses, names) = (files.addresses()?, files.names()?);
+        let (addresses, names) = (files.addresses()?.table, files.names()?);
         match arguments.output {
             Output::Json => format!(
                 "{}\n",

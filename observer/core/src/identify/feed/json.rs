@@ -106,6 +106,7 @@ fn aws(feed: Aws, told: &Told<'_>) -> Feed {
             ..Scope::default()
         },
         rows: feed.prefixes.into_iter().chain(feed.v6).map(row).collect(),
+        zones: Vec::new(),
         passed_over: 0,
     }
 }
@@ -161,6 +162,7 @@ fn azure(feed: Azure, told: &Told<'_>) -> Feed {
             ..Scope::default()
         },
         rows,
+        zones: Vec::new(),
         passed_over: 0,
     }
 }
@@ -212,6 +214,7 @@ fn google(feed: Google, told: &Told<'_>) -> Result<Feed, FeedError> {
             ..Scope::default()
         },
         rows: feed.prefixes.into_iter().map(row).collect(),
+        zones: Vec::new(),
         passed_over: 0,
     })
 }
@@ -260,6 +263,7 @@ fn oci(feed: Oci, told: &Told<'_>) -> Feed {
             ..Scope::default()
         },
         rows,
+        zones: Vec::new(),
         passed_over: 0,
     }
 }
@@ -321,6 +325,7 @@ fn of_front(
             ..Scope::default()
         },
         rows: networks.map(|network| (network.0, claim.clone())).collect(),
+        zones: Vec::new(),
         passed_over: 0,
     }
 }
@@ -368,6 +373,7 @@ fn github(feed: Github, told: &Told<'_>) -> Feed {
         source: source("GitHub meta", String::new(), told.date),
         scope: Scope::default(),
         rows,
+        zones: Vec::new(),
         passed_over,
     }
 }

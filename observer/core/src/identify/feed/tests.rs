@@ -223,6 +223,27 @@ fn at(contents: &Contents, address: &str) -> String {
 }
 
 #[test]
+fn zones_are_told_of_regions() {
+    let text =
+        "cidr,cloud,region,zone\n10.0.1.0/24,aws,us-east-1,use1-az1\n10.0.2.0/24,aws,us-east-1,\n";
+    let feed = read(text.as_bytes(), &named("own.csv")).expect("a feed");
+    assert_eq!(feed.rows.len(), 2);
+    let zones = feed.zones.iter();
+    let zones: Vec<String> = zones
+        .map(|(network, zone)| format!("{network} {zone}"))
+        .collect();
+    assert_eq!(zones, ["10.0.1.0/24 use1-az1"]);
+    for text in [
+        "cidr,cloud,zone\n10.0.1.0/24,aws,use1-az1\n",
+        "cidr,cloud,region,zone\n10.0.1.0/24,,us-east-1,use1-az1\n",
+    ] {
+        let error = read(text.as_bytes(), &named("own.csv")).expect_err("half a place");
+        let said = error.to_string();
+        assert_eq!(said, "line 2: has a zone; say its `cloud` and `region` too");
+    }
+}
+
+#[test]
 fn rows_of_a_table_collect_to_the_same_table() {
     let before = embedded();
     let after = merge(&before, Vec::new(), 0).expect("nothing to refuse").0;
@@ -317,6 +338,7 @@ proptest! {
             source: source(name, String::new(), "2026-11-25"),
             scope: Scope::default(),
             rows,
+            zones: Vec::new(),
             passed_over: 0,
         };
         let empty = Contents::default();

@@ -6,10 +6,11 @@ use super::{Family, Feed, FeedError, Scope, Told, source, words};
 use crate::identify::address::{collect::Claim, contents::TagKind, prefix::Prefix};
 
 /// Columns that the operator's own file may have; `cidr` it must have.
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "cidr",
     "cloud",
     "region",
+    "zone",
     "geography",
     "front",
     "provider",
@@ -77,6 +78,7 @@ fn geofeed(text: &str, owner: &str, told: &Told<'_>) -> Result<Feed, FeedError> 
             ..Scope::default()
         },
         rows,
+        zones: Vec::new(),
         passed_over: 0,
     })
 }
@@ -112,6 +114,7 @@ fn list(text: &str, owner: &str, told: &Told<'_>) -> Result<Feed, FeedError> {
             family: family.filter(|_| is_one),
         },
         rows,
+        zones: Vec::new(),
         passed_over: 0,
     })
 }
@@ -119,11 +122,15 @@ fn list(text: &str, owner: &str, told: &Told<'_>) -> Result<Feed, FeedError> {
 /// The operator's file: a head that names its columns, then a network a line.
 fn own(text: &str, told: &Told<'_>) -> Result<Feed, FeedError> {
     let mut columns: Option<Vec<&'static str>> = None;
-    let mut rows = Vec::new();
+    let (mut rows, mut zones) = (Vec::new(), Vec::new());
     for_each(text, true, |record| {
         match &columns {
             None => columns = Some(head(record)?),
-            Some(columns) => rows.push(own_row(columns, record)?),
+            Some(columns) => {
+                let (network, claim, zone) = own_row(columns, record)?;
+                rows.push((network, claim));
+                zones.extend(zone.map(|zone| (network, zone)));
+            }
         }
         Ok(())
     })?;
@@ -132,6 +139,7 @@ fn own(text: &str, told: &Told<'_>) -> Result<Feed, FeedError> {
         source: source(&format!("operator: {name}"), String::new(), told.date),
         scope: Scope::default(),
         rows,
+        zones,
         passed_over: 0,
     })
 }
@@ -154,7 +162,11 @@ fn head(record: &StringRecord) -> Result<Vec<&'static str>, String> {
     Ok(columns)
 }
 
-fn own_row(columns: &[&str], record: &StringRecord) -> Result<(Prefix, Claim), String> {
+/// The network, what is said of it, and its zone.
+fn own_row(
+    columns: &[&str],
+    record: &StringRecord,
+) -> Result<(Prefix, Claim, Option<String>), String> {
     let field = |name: &str| {
         let at = columns.iter().position(|column| *column == name);
         at.and_then(|at| record.get(at)).unwrap_or_default()
@@ -197,7 +209,11 @@ fn own_row(columns: &[&str], record: &StringRecord) -> Result<(Prefix, Claim), S
     if claim == Claim::new(0, kind) {
         return Err("says nothing of its network; fill a column beside `cidr`".into());
     }
-    Ok((network(field("cidr"))?, claim))
+    let zone = Some(word("zone")?).filter(|zone| !zone.is_empty());
+    if zone.is_some() && (claim.cloud.is_empty() || claim.region.is_empty()) {
+        return Err("has a zone; say its `cloud` and `region` too".into());
+    }
+    Ok((network(field("cidr"))?, claim, zone))
 }
 
 fn network(text: &str) -> Result<Prefix, String> {

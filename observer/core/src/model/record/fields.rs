@@ -86,10 +86,10 @@ fields! { |r|
         ip_version: Unsigned "" nullable, since 1, "4 or 6: of the packets, not of the socket." => r.totals.ip_version;
         local_address: Address "" nullable, since 1, "Address of the local socket, before any source translation." => address(r.totals.local);
         local_port: Unsigned "" nullable, since 1, "Port of the local socket." => port(r.totals.local);
-        remote_address: Address "" nullable, since 1, "Address the socket talks to, before any destination translation." => address(r.totals.remote);
-        remote_port: Unsigned "" nullable, since 1, "Port the socket talks to." => port(r.totals.remote);
-        translated_address: Address "" nullable, since 1, "Remote address after destination translation." => NOT_SEEN;
-        translated_port: Unsigned "" nullable, since 1, "Remote port after destination translation." => NOT_SEEN;
+        remote_address: Address "" nullable, since 1, "Address the socket talks to, before any destination translation." => address(r.remote());
+        remote_port: Unsigned "" nullable, since 1, "Port the socket talks to." => port(r.remote());
+        translated_address: Address "" nullable, since 1, "Address of the other end beyond the translation that this host does: where the service behind `remote_address` answers, or who really asked. Null where it does none." => address(r.translation.map(|ends| ends.peer));
+        translated_port: Unsigned "" nullable, since 1, "Port of the other end beyond the translation that this host does." => port(r.translation.map(|ends| ends.peer));
         initiator: Text "" required, since 1, "Who opened the connection." [Initiator::WORDS] => r.totals.initiator;
         outcome: Text "" required, since 1,
             "How the flow stands. `refused`: a connection attempt answered by a RST. `timeout` and `unreachable` are inferred: the attempt ended without one, after or before the SYN was sent again. `reset`: a RST ended it." [Outcome::WORDS] => r.outcome;
