@@ -1,8 +1,11 @@
 //! DNS names what does not name itself: over UDP and TCP, and by a stub on loopback.
 
 use std::{
+    io::Write as _,
+    net::{SocketAddr, TcpStream},
     process::{Command, Stdio},
     thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
@@ -14,6 +17,9 @@ use super::{
     programs::{self, skip},
     with_tool,
 };
+
+/// Longer than an answer without a time to live explains new connections.
+const STALE: Duration = Duration::from_secs(12);
 
 #[test]
 fn answers_name_what_does_not_name_itself() {
@@ -45,9 +51,21 @@ fn answers_name_what_does_not_name_itself() {
         let two = banner(&addresses[1])?;
         // No time to live, and the hint of a service.
         resolve(&["api.groq.com"])?;
+        let answered = Instant::now();
         let short = banner(&addresses[2])?;
+        // A connection that is there before the answer is.
+        let early = SocketAddr::new(addresses[3].parse()?, PORT);
+        let mut early = bed.net.near.run(|| TcpStream::connect(early))?;
+        early.write_all(b"hello\n")?;
+        thread::sleep(PAUSE);
         resolve(&["api.anthropic.com", "HTTPS"])?;
         let hint = banner(&addresses[3])?;
+        early.write_all(b"hello again\n")?;
+        let before = early.local_addr()?.port().to_string();
+        drop(early);
+        // Its time to live and the time after it are over: whose the address is now nobody knows.
+        thread::sleep((answered + STALE).saturating_duration_since(Instant::now()));
+        let stale = banner(&addresses[2])?;
         let records = bed.last_records()?;
         let at = |port: &str| {
             let port: u64 = port.trim().parse()?;
@@ -60,6 +78,7 @@ fn answers_name_what_does_not_name_itself() {
             (&chain, "chain.example", "amazon"),
             (&short, "api.groq.com", "groq"),
             (&hint, "api.anthropic.com", "anthropic"),
+            (&before, "api.anthropic.com", "anthropic"),
         ] {
             let record = at(port)?;
             ensure!(
@@ -70,6 +89,11 @@ fn answers_name_what_does_not_name_itself() {
                 "{record}"
             );
         }
+        let record = at(&stale)?;
+        ensure!(
+            record["server_name"].is_null() && record["basis"] == "address",
+            "{record}"
+        );
         // Both answers came before the second connection; the first may have been recorded between them.
         let record = at(&two)?;
         let evidence = record["evidence"].as_str().unwrap_or_default();
