@@ -218,3 +218,42 @@ fn flows_between_two_namespaces_of_the_host_stay_in_it() {
         },
     );
 }
+
+/// An address beside the near host's own, which the far host has too.
+const GATEWAY: &str = "10.0.0.77";
+
+#[test]
+fn the_next_hop_decides_where_it_is_declared() {
+    guarded("the_next_hop_decides_where_it_is_declared", || {
+        let bed = Bed::new("hop")?;
+        let far = bed.net.far_address(4, PORT);
+        let config = bed.folder.join("observer.yaml");
+        fs::write(
+            &config,
+            format!(
+                "paths:\n  - {{next_hop: {GATEWAY}, kind: interconnect, elements: [transit_gateway]}}\n  - {{interface: \"{}\", kind: peering}}\n",
+                bed.uplink
+            ),
+        )?;
+        let config = config.to_string_lossy().into_owned();
+        let agent = Agent::start(std::slice::from_ref(&bed.uplink), &["--config", &config])?;
+        talk(&bed, far)?;
+        let found = paths(&agent.stop()?, &bed);
+        ensure!(found == [(json!("peering"), Value::Null)], "{found:?}");
+        let device = bed.net.far_device;
+        let address = format!("address add {GATEWAY}/32 dev {device}");
+        bed.net.far.ip(&[&address])?;
+        let device = bed.net.near_device;
+        let route = format!(
+            "route replace {}/32 via {GATEWAY} dev {device} onlink",
+            far.ip()
+        );
+        bed.net.near.ip(&[&route])?;
+        let agent = Agent::start(std::slice::from_ref(&bed.uplink), &["--config", &config])?;
+        talk(&bed, far)?;
+        let found = paths(&agent.stop()?, &bed);
+        let expected = [(json!("interconnect"), json!(["transit_gateway"]))];
+        ensure!(found == expected, "{found:?}");
+        Ok(())
+    });
+}

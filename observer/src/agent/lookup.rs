@@ -1,8 +1,9 @@
 //! Answers the pipeline's questions: where a flow goes, which interface, which uplink. Holds the tables and what was found
 //! out about the uplinks at the start.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, path::PathBuf, sync::Arc};
 
+use observer_core::identify::path::{Asks, Leaving};
 use observer_core::model::{
     flow::{FlowTotals, Translation},
     identity::Identity,
@@ -18,7 +19,10 @@ use super::{
     ends::FarEnds,
     names::{FarEnd, Names},
 };
-use crate::{probe::Uplink, workload::Workloads};
+use crate::{
+    probe::{Uplink, route::Routes},
+    workload::Workloads,
+};
 
 pub struct Tables {
     pub catalogue: Catalogue,
@@ -27,11 +31,13 @@ pub struct Tables {
     pub workloads: RefCell<Workloads>,
     pub names: RefCell<Names>,
     pub ends: RefCell<FarEnds>,
+    pub routes: RefCell<Routes>,
 }
 
 struct Interface {
     netns_cookie: Option<u64>,
     netns_inode: Option<u32>,
+    netns: Option<PathBuf>,
     ifindex: u32,
     name: Arc<str>,
     uplink: UplinkIndex,
@@ -50,6 +56,7 @@ impl Tables {
             .map(|uplink| Interface {
                 netns_cookie: Some(uplink.device.netns_cookie).filter(|cookie| *cookie != 0),
                 netns_inode: Some(uplink.device.netns_inode),
+                netns: uplink.device.spec.netns.clone(),
                 ifindex: uplink.device.ifindex,
                 name: uplink.device.spec.to_string().into(),
                 uplink: UplinkIndex(u16::try_from(uplink.index).unwrap_or(u16::MAX)),
@@ -61,6 +68,7 @@ impl Tables {
             workloads: RefCell::new(workloads),
             names: RefCell::new(names),
             ends: RefCell::new(ends),
+            routes: RefCell::default(),
         }
     }
 
@@ -77,6 +85,25 @@ impl Tables {
             let interface = self.interface(flow.netns_cookie, flow.netns_inode, ifindex);
             interface.is_some()
         })
+    }
+
+    /// By what a flow leaves, as far as that is asked.
+    fn leaving(&self, flow: &FlowTotals, far: &FarEnd, asks: Asks) -> Leaving<'_> {
+        if asks == Asks::default() {
+            return Leaving::default();
+        }
+        let uplink = self.interface(flow.netns_cookie, flow.netns_inode, flow.ifindex[EGRESS]);
+        // What leaves a pod is routed where the agent is.
+        let netns = uplink.and_then(|uplink| uplink.netns.as_deref());
+        let mut routes = self.routes.borrow_mut();
+        let next_hop = far.peer.filter(|_| asks.next_hops);
+        let next_hop = next_hop.and_then(|peer| routes.next_hop(netns, peer));
+        let tagged = uplink.filter(|_| asks.vlans);
+        Leaving {
+            next_hop,
+            interface: uplink.map(|uplink| uplink.name.as_ref()),
+            vlan: tagged.and_then(|uplink| routes.vlan(netns, uplink.ifindex)),
+        }
     }
 
     /// Name of an uplink by its row.
@@ -124,12 +151,8 @@ impl Lookup for Tables {
             is_here: ends.is_here(flow) && !self.leaves(flow),
         };
         let mut names = self.names.borrow_mut();
-        let interface = if names.asks_interfaces() {
-            self.device(flow.netns_cookie, flow.netns_inode, flow.ifindex[EGRESS])
-        } else {
-            None
-        };
-        names.of(flow, (number, &address), far, interface.as_deref())
+        let leaving = self.leaving(flow, &far, names.asks());
+        names.of(flow, (number, &address), far, &leaving)
     }
 
     fn translation(&self, flow: &FlowTotals) -> Option<Translation> {

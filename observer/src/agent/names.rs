@@ -9,7 +9,7 @@ use observer_core::{
         combine::Combined,
         name::NameTable,
         naming::Naming,
-        path::{Declared, Ends, SayingId, Zones, path_kind},
+        path::{Asks, Declared, Ends, Leaving, SayingId, Zones, path_kind},
     },
     model::{
         flow::{Endpoint, FlowKey, FlowTotals},
@@ -98,9 +98,9 @@ impl Names {
         self.identities.clear();
     }
 
-    /// Whether a flow's interface decides anything.
-    pub fn asks_interfaces(&self) -> bool {
-        self.declared.asks_interfaces()
+    /// What decides a path besides both ends.
+    pub fn asks(&self) -> Asks {
+        self.declared.asks()
     }
 
     /// Takes in one record of the ring of captures.
@@ -113,14 +113,14 @@ impl Names {
         self.speech.take(&capture, |heard| hear(naming, heard));
     }
 
-    /// Where a flow goes, given its other end with the tag set of that address and what the address table says of it, and the
-    /// interface that it leaves by.
+    /// Where a flow goes, given its other end with the tag set of that address and what the address table says of it, and
+    /// by what it leaves.
     pub fn of(
         &mut self,
         flow: &FlowTotals,
         (tag, address): (u32, &Identity),
         far: FarEnd,
-        interface: Option<&str>,
+        leaving: &Leaving<'_>,
     ) -> Arc<Identity> {
         // DNS told of whom the socket talks to.
         let asked = FlowTotals {
@@ -137,7 +137,7 @@ impl Names {
             is_here: far.is_here,
             zone: zone.map(AsRef::as_ref),
         };
-        let said = self.declared.find(ends.remote, interface);
+        let said = self.declared.find(ends.remote, leaving);
         let path = path_kind(&self.source, &ends, &combined, (&self.declared, said));
         let key = (Arc::as_ptr(&combined).addr(), path, said);
         if let Some((_, identity)) = self.identities.get(&key) {
@@ -189,6 +189,7 @@ impl Names {
 impl Agent {
     /// Takes in what clients said and DNS answered. After the flows: what one of them said was handed over before.
     pub(super) fn read_captures(&mut self, now: Moment) {
+        self.tables.routes.get_mut().begin(now.monotonic_ns);
         let names = self.tables.names.get_mut();
         names.begin(now.monotonic_ns);
         self.probe.read_captures(|record| names.take(record));

@@ -74,6 +74,12 @@ pub fn declared(paths: &[DeclaredPath]) -> Declared {
         if let Some(network) = path.cidr {
             declared.to_network(network, &saying);
         }
+        if let Some(next_hop) = path.next_hop {
+            declared.by_next_hop(next_hop, &saying);
+        }
+        if let Some(vlan) = path.vlan {
+            declared.by_vlan(vlan, &saying);
+        }
         if let Some(interface) = &path.interface {
             declared.over_interface(&interface.to_string(), &saying);
         }

@@ -25,6 +25,7 @@ mod notes;
 mod prefixes;
 mod read;
 mod ring;
+pub mod route;
 mod rows;
 mod sys;
 mod uplink;

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::{
@@ -21,16 +21,28 @@ use super::{
 /// Longer than an answer without a time to live explains new connections.
 const STALE: Duration = Duration::from_secs(12);
 
+/// Four addresses of the far host, which has all of its network: one a case.
+fn spare(far: &str) -> Result<Vec<String>> {
+    let (network, _) = far.rsplit_once('.').context("an IPv4 address")?;
+    let address = |nth| format!("{network}.{}", 200 + nth);
+    Ok((0..4).map(address).collect())
+}
+
+/// A connection on which something has been sent, and counted.
+fn greeting(bed: &Bed, address: &str) -> Result<TcpStream> {
+    let to = SocketAddr::new(address.parse()?, PORT);
+    let mut stream = bed.net.near.run(|| TcpStream::connect(to))?;
+    stream.write_all(b"hello\n")?;
+    thread::sleep(PAUSE);
+    Ok(stream)
+}
+
 #[test]
 fn answers_name_what_does_not_name_itself() {
     with_tool("answers_name_what_does_not_name_itself", || {
         let bed = Bed::new("answers")?;
         let far = bed.server().ip().to_string();
-        // Four addresses of the far host, which has all of its network, one a case.
-        let (network, _) = far.rsplit_once('.').context("an IPv4 address")?;
-        let addresses: Vec<String> = (0..4)
-            .map(|nth| format!("{network}.{}", 200 + nth))
-            .collect();
+        let addresses = spare(&far)?;
         let mut zones = vec!["dns", &far];
         zones.extend(addresses.iter().map(String::as_str));
         let _dns = bed.serve(&zones)?;
@@ -54,10 +66,7 @@ fn answers_name_what_does_not_name_itself() {
         let answered = Instant::now();
         let short = banner(&addresses[2])?;
         // A connection that is there before the answer is.
-        let early = SocketAddr::new(addresses[3].parse()?, PORT);
-        let mut early = bed.net.near.run(|| TcpStream::connect(early))?;
-        early.write_all(b"hello\n")?;
-        thread::sleep(PAUSE);
+        let mut early = greeting(&bed, &addresses[3])?;
         resolve(&["api.anthropic.com", "HTTPS"])?;
         let hint = banner(&addresses[3])?;
         early.write_all(b"hello again\n")?;
@@ -117,10 +126,7 @@ fn a_stub_on_loopback_is_read_for_names() {
         }
         let bed = Bed::new("stub")?;
         let far = bed.server().ip().to_string();
-        let (network, _) = far.rsplit_once('.').context("an IPv4 address")?;
-        let addresses: Vec<String> = (0..4)
-            .map(|nth| format!("{network}.{}", 200 + nth))
-            .collect();
+        let addresses = spare(&far)?;
         let mut zones = vec!["dns", &far];
         zones.extend(addresses.iter().map(String::as_str));
         let _dns = bed.serve(&zones)?;

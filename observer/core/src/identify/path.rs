@@ -1,7 +1,8 @@
 //! The way that a flow's bytes take, from what is known of both ends. One pure function, in this order:
 //!
 //! 1. The remote address is the flow's own, or the other end was met on this host: `same_host`.
-//! 2. The operator says so: the longest network that covers the remote address, or else the interface that the bytes leave by.
+//! 2. The operator says so: the longest network that covers the remote address, or else the next hop, the
+//!    interface, the VLAN that the bytes leave by.
 //! 3. The remote is a proxy that was told the target: `proxy`.
 //! 4. A name of a private endpoint, or a cloud's service at a private address: `private_endpoint`.
 //! 5. Another private address of no cloud, or of another one: `unknown`; whether it lies next door or behind a line is
@@ -45,7 +46,26 @@ pub struct SayingId(usize);
 pub struct Declared {
     sayings: Vec<(Option<PathKind>, Vec<Word>)>,
     networks: Longest<SayingId>,
+    next_hops: HashMap<IpAddr, SayingId>,
     interfaces: HashMap<String, SayingId>,
+    vlans: HashMap<u16, SayingId>,
+}
+
+/// By what a flow's bytes leave this host, as far as anything is said of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Leaving<'l> {
+    pub next_hop: Option<IpAddr>,
+    /// As `uplinks:` names it.
+    pub interface: Option<&'l str>,
+    pub vlan: Option<u16>,
+}
+
+/// What of [`Leaving`] decides anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    pub next_hops: bool,
+    pub interfaces: bool,
+    pub vlans: bool,
 }
 
 impl Declared {
@@ -55,7 +75,19 @@ impl Declared {
         self.networks.insert(network, id);
     }
 
-    /// Says something of the way over an interface, where nothing is said of the network.
+    /// Says something of the way by a next hop, where nothing is said of the network.
+    pub fn by_next_hop(&mut self, next_hop: IpAddr, saying: &Saying) {
+        let id = self.say(saying);
+        self.next_hops.insert(next_hop, id);
+    }
+
+    /// Says something of the way by a VLAN, where nothing is said of anything else.
+    pub fn by_vlan(&mut self, vlan: u16, saying: &Saying) {
+        let id = self.say(saying);
+        self.vlans.insert(vlan, id);
+    }
+
+    /// Says something of the way over an interface, where nothing is said of the network or the next hop.
     pub fn over_interface(&mut self, interface: &str, saying: &Saying) {
         let id = self.say(saying);
         self.interfaces.insert(interface.to_owned(), id);
@@ -67,18 +99,23 @@ impl Declared {
         SayingId(self.sayings.len() - 1)
     }
 
-    /// What is said of the way to an address over an interface.
+    /// What is said of the way to an address.
     #[must_use]
-    pub fn find(&self, remote: Option<IpAddr>, interface: Option<&str>) -> Option<SayingId> {
-        let to_network = |remote| self.networks.find(remote);
-        let over = || self.interfaces.get(interface?);
-        remote.and_then(to_network).or_else(over).copied()
+    pub fn find(&self, remote: Option<IpAddr>, leaving: &Leaving<'_>) -> Option<SayingId> {
+        let found = remote.and_then(|remote| self.networks.find(remote));
+        let found = found.or_else(|| self.next_hops.get(&leaving.next_hop?));
+        let found = found.or_else(|| self.interfaces.get(leaving.interface?));
+        found.or_else(|| self.vlans.get(&leaving.vlan?)).copied()
     }
 
-    /// Whether anything is said of interfaces.
+    /// What anything is said of.
     #[must_use]
-    pub fn asks_interfaces(&self) -> bool {
-        !self.interfaces.is_empty()
+    pub fn asks(&self) -> Asks {
+        Asks {
+            next_hops: !self.next_hops.is_empty(),
+            interfaces: !self.interfaces.is_empty(),
+            vlans: !self.vlans.is_empty(),
+        }
     }
 
     /// What stands on the way, in the operator's words.
@@ -182,272 +219,4 @@ fn is_private(address: IpAddr) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::identity::Identity;
-
-    #[test]
-    #[expect(clippy::too_many_lines, reason = "one table")]
-    fn the_order_is_as_stated() {
-        // source cloud and region, remote, its cloud, region and front, what it is: path
-        for (source, remote, to, is, expected) in [
-            (
-                "aws us-east-1",
-                "192.0.2.1",
-                "aws us-east-1 -",
-                "",
-                PathKind::SameHost,
-            ),
-            (
-                "aws us-east-1",
-                "10.0.0.9",
-                "private - -",
-                "proxy",
-                PathKind::Proxy,
-            ),
-            (
-                "aws us-east-1",
-                "10.0.0.9",
-                "aws us-east-1 -",
-                "endpoint",
-                PathKind::PrivateEndpoint,
-            ),
-            (
-                "aws us-east-1",
-                "10.0.0.9",
-                "aws us-east-1 -",
-                "service",
-                PathKind::PrivateEndpoint,
-            ),
-            (
-                "aws us-east-1",
-                "10.0.0.9",
-                "aws us-east-1 -",
-                "",
-                PathKind::Unknown,
-            ),
-            (
-                "aws us-east-1 use1-az1",
-                "10.0.0.9",
-                "aws us-east-1 -",
-                "in use1-az1",
-                PathKind::SameZone,
-            ),
-            (
-                "aws us-east-1 use1-az1",
-                "198.51.100.1",
-                "aws us-east-1 -",
-                "in use1-az2",
-                PathKind::InterZone,
-            ),
-            (
-                "aws us-east-1",
-                "10.0.0.9",
-                "aws us-east-1 -",
-                "in use1-az2",
-                PathKind::Unknown,
-            ),
-            (
-                "aws us-east-1 use1-az1",
-                "10.0.0.9",
-                "aws us-west-2 -",
-                "in usw2-az1",
-                PathKind::InterRegion,
-            ),
-            (
-                "aws us-east-1 use1-az1",
-                "10.0.0.9",
-                "azure eastus -",
-                "in 1",
-                PathKind::Unknown,
-            ),
-            (
-                "aws us-east-1",
-                "10.0.0.9",
-                "private - -",
-                "here",
-                PathKind::SameHost,
-            ),
-            (
-                "aws us-east-1",
-                "fd00::1",
-                "private - -",
-                "endpoint",
-                PathKind::PrivateEndpoint,
-            ),
-            (
-                "aws us-east-1",
-                "10.0.0.9",
-                "private - -",
-                "",
-                PathKind::Unknown,
-            ),
-            (
-                "aws us-east-1",
-                "100.64.0.1",
-                "private - -",
-                "",
-                PathKind::Unknown,
-            ),
-            (
-                "aws us-east-1",
-                "198.51.100.1",
-                "aws us-east-1 -",
-                "",
-                PathKind::Unknown,
-            ),
-            (
-                "aws us-east-1",
-                "198.51.100.1",
-                "aws us-west-2 -",
-                "",
-                PathKind::InterRegion,
-            ),
-            (
-                "aws us-east-1",
-                "198.51.100.1",
-                "aws global -",
-                "",
-                PathKind::Unknown,
-            ),
-            (
-                "aws -",
-                "198.51.100.1",
-                "aws us-west-2 -",
-                "",
-                PathKind::Unknown,
-            ),
-            (
-                "aws us-east-1",
-                "198.51.100.1",
-                "azure eastus -",
-                "",
-                PathKind::Internet,
-            ),
-            (
-                "aws us-east-1",
-                "198.51.100.1",
-                "internet - -",
-                "",
-                PathKind::Internet,
-            ),
-            (
-                "aws us-east-1",
-                "198.51.100.1",
-                "- - cloudflare",
-                "",
-                PathKind::Internet,
-            ),
-            (
-                "aws us-east-1",
-                "198.51.100.1",
-                "- - -",
-                "",
-                PathKind::Unknown,
-            ),
-            (
-                "- -",
-                "198.51.100.1",
-                "aws us-east-1 -",
-                "",
-                PathKind::Internet,
-            ),
-        ] {
-            let word = |text: &str| (text != "-").then(|| text.to_owned());
-            let mut from = source.split(' ').map(word);
-            let source = SourcePlace {
-                cloud: from.next().flatten(),
-                region: from.next().flatten(),
-                zone: from.next().flatten(),
-                ..SourcePlace::default()
-            };
-            let mut fields = to.split(' ').map(|text| word(text).map(Into::into));
-            let combined = Combined {
-                identity: Identity {
-                    cloud: fields.next().flatten(),
-                    region: fields.next().flatten(),
-                    front: fields.next().flatten(),
-                    service: (is == "service").then(|| "s3".into()),
-                    ..Identity::default()
-                },
-                is_private_endpoint: is == "endpoint",
-                is_proxy: is == "proxy",
-            };
-            let ends = Ends {
-                local: "192.0.2.1".parse().ok(),
-                remote: remote.parse().ok(),
-                is_here: is == "here",
-                zone: is.strip_prefix("in "),
-            };
-            assert_eq!(
-                path_kind(&source, &ends, &combined, (&Declared::default(), None)),
-                expected,
-                "{source:?} {remote} {to}"
-            );
-        }
-    }
-
-    /// `10.0.0.0/8 interconnect vpn`: network or interface, kind or `-`, elements.
-    fn declared(rows: &[&str]) -> Declared {
-        let mut declared = Declared::default();
-        for row in rows {
-            let mut words = row.split(' ');
-            let place = words.next().expect("a place");
-            let kind = words.next().and_then(PathKind::from_word);
-            let elements = words.filter_map(PathElement::from_word).collect();
-            let saying = Saying { kind, elements };
-            match place.parse() {
-                Ok(network) => declared.to_network(network, &saying),
-                Err(_) => declared.over_interface(place, &saying),
-            }
-        }
-        declared
-    }
-
-    fn over(declared: &Declared, remote: &str, interface: Option<&str>) -> String {
-        let ends = Ends {
-            local: "192.0.2.1".parse().ok(),
-            remote: remote.parse().ok(),
-            ..Ends::default()
-        };
-        let said = declared.find(ends.remote, interface);
-        let to = Combined {
-            identity: Identity {
-                cloud: Some("internet".into()),
-                ..Identity::default()
-            },
-            ..Combined::default()
-        };
-        let kind = path_kind(&SourcePlace::default(), &ends, &to, (declared, said));
-        let mut words = vec![kind.word().to_owned()];
-        let elements = declared.elements(said);
-        words.extend(elements.iter().map(ToString::to_string));
-        words.join(" ")
-    }
-
-    #[test]
-    fn the_operators_word_holds() {
-        let all = [
-            "10.0.0.0/8 peering",
-            "10.20.0.0/16 interconnect transit_gateway vpn",
-            "0.0.0.0/0 - nat_gateway",
-            "fd00::/8 peering",
-            "wg0 private_endpoint vpn",
-        ];
-        let turned: Vec<&str> = all.iter().rev().copied().collect();
-        for declared in [declared(&all), declared(&turned)] {
-            for (remote, interface, expected) in [
-                ("10.1.0.1", None, "peering"),
-                ("10.20.9.9", Some("wg0"), "interconnect transit_gateway vpn"),
-                ("198.51.100.1", Some("wg0"), "internet nat_gateway"),
-                ("fd00::1", None, "peering"),
-                ("2001:db8::1", Some("wg0"), "private_endpoint vpn"),
-                ("2001:db8::1", Some("eth0"), "internet"),
-                ("192.0.2.1", None, "same_host nat_gateway"),
-            ] {
-                assert_eq!(over(&declared, remote, interface), expected, "{remote}");
-            }
-        }
-        assert_eq!(over(&Declared::default(), "10.20.9.9", None), "unknown");
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! The operator's paths: lines and gateways that no address tells of.
 
-use std::fmt;
+use std::{fmt, net::IpAddr, ops::RangeInclusive};
 
 use observer_core::{
     identify::address::prefix::Prefix,
@@ -18,6 +18,9 @@ pub const PATHS_MAX: usize = 1_024;
 /// Gateways on one path.
 const ELEMENTS_MAX: usize = 8;
 
+/// Tags of VLANs (IEEE 802.1Q); 0 and 4095 are none.
+const VLANS: RangeInclusive<u16> = 1..=4_094;
+
 /// One path: where it applies, and what is on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeclaredPath {
@@ -27,6 +30,12 @@ pub struct DeclaredPath {
     /// Uplink that the bytes leave by.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     pub interface: Option<Uplink>,
+    /// Gateway that the kernel's routes send the bytes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_hop: Option<IpAddr>,
+    /// Tag of the uplink that the bytes leave by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<u16>,
     /// As it follows from both ends where `None`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<PathKind>,
@@ -48,11 +57,15 @@ fn as_text<T: fmt::Display, S: Serializer>(
 impl DeclaredPath {
     /// Where it applies, in words.
     fn place(&self) -> String {
-        match (&self.cidr, &self.interface) {
-            (Some(cidr), _) => format!("cidr: {cidr}"),
-            (None, Some(interface)) => format!("interface: {interface}"),
-            (None, None) => String::new(),
-        }
+        let cidr = self.cidr.map(|cidr| format!("cidr: {cidr}"));
+        let interface = self.interface.as_ref();
+        let interface = interface.map(|interface| format!("interface: {interface}"));
+        let next_hop = self
+            .next_hop
+            .map(|next_hop| format!("next_hop: {next_hop}"));
+        let vlan = self.vlan.map(|vlan| format!("vlan: {vlan}"));
+        let place = cidr.or(next_hop).or(interface).or(vlan);
+        place.unwrap_or_default()
     }
 }
 
@@ -62,6 +75,8 @@ impl DeclaredPath {
 struct Row {
     cidr: Option<String>,
     interface: Option<String>,
+    next_hop: Option<IpAddr>,
+    vlan: Option<u16>,
     kind: Option<PathKind>,
     #[serde(default)]
     elements: Vec<PathElement>,
@@ -75,8 +90,20 @@ impl<'de> Deserialize<'de> for DeclaredPath {
 }
 
 fn checked(row: Row) -> Result<DeclaredPath, String> {
-    if row.cidr.is_some() == row.interface.is_some() {
-        return Err("a path has either `cidr` or `interface`, to say where it applies".into());
+    let places = [
+        row.cidr.is_some(),
+        row.next_hop.is_some(),
+        row.interface.is_some(),
+        row.vlan.is_some(),
+    ];
+    if places.iter().filter(|is_there| **is_there).count() != 1 {
+        return Err(
+            "a path has one of `cidr`, `next_hop`, `interface` and `vlan`, to say where it applies"
+                .into(),
+        );
+    }
+    if let Some(vlan) = row.vlan.filter(|vlan| !VLANS.contains(vlan)) {
+        return Err(format!("`{vlan}` is no VLAN; they are 1 to 4094"));
     }
     if row.kind.is_none() && row.elements.is_empty() {
         return Err("a path says nothing; give `kind` or `elements`".into());
@@ -93,6 +120,8 @@ fn checked(row: Row) -> Result<DeclaredPath, String> {
     Ok(DeclaredPath {
         cidr,
         interface,
+        next_hop: row.next_hop,
+        vlan: row.vlan,
         kind: row.kind,
         elements: row.elements,
     })
@@ -109,7 +138,8 @@ impl Paths {
 
     fn add(&mut self, path: DeclaredPath) -> Result<(), String> {
         let same = |other: &&DeclaredPath| {
-            (&other.cidr, &other.interface) == (&path.cidr, &path.interface)
+            let place = |path: &DeclaredPath| (path.cidr, path.next_hop, path.vlan);
+            place(other) == place(&path) && other.interface == path.interface
         };
         if let Some(at) = self.0.iter().position(|other| same(&other)) {
             return Err(format!(
@@ -174,10 +204,20 @@ mod tests {
             ("[{cidr: 10.0.0.0/8, kind: interconnect}]", ""),
             ("[{interface: eth1, elements: [vpn, nat_gateway]}]", ""),
             ("[]", ""),
-            ("[{kind: peering}]", "either `cidr` or `interface`"),
+            ("[{kind: peering}]", "one of `cidr`, `next_hop`"),
+            ("[{next_hop: 10.0.0.1, kind: interconnect}]", ""),
+            ("[{next_hop: 'fe80::1', elements: [firewall]}]", ""),
+            ("[{vlan: 100, kind: interconnect}]", ""),
+            ("[{vlan: 4095, kind: interconnect}]", "`4095` is no VLAN"),
+            ("[{vlan: 1, next_hop: 10.0.0.1, kind: peering}]", "one of"),
+            ("[{next_hop: gateway, kind: peering}]", "IP address"),
+            (
+                "[{vlan: 1, kind: peering}, {vlan: 1, kind: internet}]",
+                "both for `vlan: 1`",
+            ),
             (
                 "[{cidr: 10.0.0.0/8, interface: a, kind: peering}]",
-                "either",
+                "one of",
             ),
             ("[{cidr: 10.0.0.0/8}]", "says nothing"),
             ("[{cidr: 10.0.0.0/8, kind: unknown}]", "says nothing"),
