@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload, Nla as _};
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
     conntrack::{ConntrackAttribute, ConntrackMessage, IPTuple, ProtoTuple, Protocol, Tuple},
@@ -19,6 +19,9 @@ use super::netns::within;
 
 /// There where the kernel tracks connections, whichever namespace does.
 const TRACKING: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
+/// `IPCTNL_MSG_CT_GET_STATS` and its `CTA_STATS_GLOBAL_ENTRIES` (nfnetlink_conntrack.h).
+const GET_STATS: u8 = 5;
+const STATS_ENTRIES: u16 = 1;
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 8_192;
 
@@ -43,9 +46,16 @@ pub struct Translated {
 pub struct Conntrack {
     /// `None` for the agent's own.
     namespaces: Vec<Option<PathBuf>>,
-    sockets: Vec<Socket>,
+    sockets: Vec<Tracking>,
     is_open: bool,
     sequence: u32,
+}
+
+/// The connection tracking of one namespace.
+struct Tracking {
+    socket: Socket,
+    /// There are connections at all.
+    has_any: bool,
 }
 
 impl Conntrack {
@@ -64,23 +74,29 @@ impl Conntrack {
         }
     }
 
-    /// Whether connections may be tracked: to be called before questions.
+    /// Whether any connections are tracked: to be called before the questions of one reading.
     ///
     /// # Errors
     /// Where they are and cannot be asked about.
     pub fn is_tracking(&mut self) -> Result<bool> {
-        if self.is_open {
-            return Ok(!self.sockets.is_empty());
+        if !self.is_open {
+            if !fs::exists(TRACKING).unwrap_or(false) {
+                return Ok(false);
+            }
+            for namespace in &self.namespaces {
+                let socket = open(namespace.as_deref())?;
+                self.sockets.push(Tracking {
+                    socket,
+                    has_any: false,
+                });
+            }
+            self.is_open = true;
         }
-        if !fs::exists(TRACKING).unwrap_or(false) {
-            return Ok(false);
+        for tracking in &mut self.sockets {
+            self.sequence = self.sequence.wrapping_add(1);
+            tracking.has_any = has_any(&tracking.socket, self.sequence)?;
         }
-        // Once: what fails now fails each tick.
-        self.is_open = true;
-        for namespace in &self.namespaces {
-            self.sockets.push(open(namespace.as_deref())?);
-        }
-        Ok(!self.sockets.is_empty())
+        Ok(self.sockets.iter().any(|tracking| tracking.has_any))
     }
 
     /// The ends of a flow that a namespace translates; `None` where none does.
@@ -96,10 +112,10 @@ impl Conntrack {
             to: pair.from,
             ..*pair
         };
-        for socket in &self.sockets {
+        for tracking in self.sockets.iter().filter(|tracking| tracking.has_any) {
             for (asked, read) in [(pair, sent as Reading), (&back, returned)] {
                 self.sequence = self.sequence.wrapping_add(1);
-                let Some(connection) = ask(socket, self.sequence, asked)? else {
+                let Some(connection) = ask(&tracking.socket, self.sequence, asked)? else {
                     continue;
                 };
                 match read(&connection, asked) {
@@ -122,10 +138,37 @@ fn open(namespace: Option<&Path>) -> Result<Socket> {
 }
 
 fn ask(socket: &Socket, sequence: u32, pair: &Pair) -> Result<Option<Connection>> {
-    let bytes = question(sequence, pair);
+    let inner = exchange(socket, sequence, &question(sequence, pair))?;
+    let Some(NetfilterMessageInner::Conntrack(ConntrackMessage::New(attributes))) = inner else {
+        return Ok(None);
+    };
+    Ok(connection(&attributes))
+}
+
+/// Whether the namespace tracks any connection now.
+fn has_any(socket: &Socket, sequence: u32) -> Result<bool> {
+    let message = ConntrackMessage::Other {
+        message_type: GET_STATS,
+        attributes: Vec::new(),
+    };
+    let bytes = message_bytes(sequence, NetfilterProtoFamily::Unspec, message);
+    let inner = exchange(socket, sequence, &bytes)?;
+    let Some(NetfilterMessageInner::Conntrack(ConntrackMessage::Other { attributes, .. })) = inner
+    else {
+        return Ok(false);
+    };
+    Ok(attributes.iter().any(|attribute| {
+        let mut count = vec![0; attribute.value_len()];
+        attribute.emit_value(&mut count);
+        attribute.kind() == STATS_ENTRIES && count.iter().any(|byte| *byte != 0)
+    }))
+}
+
+/// The kernel's answer; `None` where it has none.
+fn exchange(socket: &Socket, sequence: u32, bytes: &[u8]) -> Result<Option<NetfilterMessageInner>> {
     let kernel = netlink_sys::SocketAddr::new(0, 0);
     socket
-        .send_to(&bytes, &kernel, 0)
+        .send_to(bytes, &kernel, 0)
         .context("ask connection tracking")?;
     let mut answer = Vec::with_capacity(ANSWER_BYTES_MAX);
     loop {
@@ -133,19 +176,23 @@ fn ask(socket: &Socket, sequence: u32, pair: &Pair) -> Result<Option<Connection>
         socket
             .recv(&mut answer, 0)
             .context("read the answer of connection tracking")?;
-        match read(&answer, sequence)? {
-            Answer::ToAnother => {}
-            Answer::NotTracked => return Ok(None),
-            Answer::Tracked(connection) => return Ok(Some(connection)),
+        let message = NetlinkMessage::<NetfilterMessage>::deserialize(&answer)
+            .context("read the answer of connection tracking")?;
+        if message.header.sequence_number != sequence {
+            continue;
         }
+        return match message.payload {
+            NetlinkPayload::InnerMessage(message) => Ok(Some(message.inner)),
+            NetlinkPayload::Error(error) if error.raw_code() != -libc::ENOENT => {
+                bail!("connection tracking answers: {}", error.to_io())
+            }
+            _ => Ok(None),
+        };
     }
 }
 
 /// `IPCTNL_MSG_CT_GET` of one flow; it is found by either of its directions.
 fn question(sequence: u32, pair: &Pair) -> Vec<u8> {
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST;
-    header.sequence_number = sequence;
     let family = match pair.from.ip() {
         IpAddr::V4(_) => NetfilterProtoFamily::IPv4,
         IpAddr::V6(_) => NetfilterProtoFamily::IPv6,
@@ -161,43 +208,24 @@ fn question(sequence: u32, pair: &Pair) -> Vec<u8> {
             ProtoTuple::DestinationPort(pair.to.port()),
         ]),
     ];
-    let message = NetfilterMessage::new(
-        NetfilterHeader::new(family, 0, 0),
-        ConntrackMessage::Get(vec![ConntrackAttribute::CtaTupleOrig(tuple)]),
-    );
+    let message = ConntrackMessage::Get(vec![ConntrackAttribute::CtaTupleOrig(tuple)]);
+    message_bytes(sequence, family, message)
+}
+
+fn message_bytes(
+    sequence: u32,
+    family: NetfilterProtoFamily,
+    message: ConntrackMessage,
+) -> Vec<u8> {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST;
+    header.sequence_number = sequence;
+    let message = NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), message);
     let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
     bytes
-}
-
-enum Answer {
-    ToAnother,
-    NotTracked,
-    Tracked(Connection),
-}
-
-fn read(answer: &[u8], sequence: u32) -> Result<Answer> {
-    let message = NetlinkMessage::<NetfilterMessage>::deserialize(answer)
-        .context("read the answer of connection tracking")?;
-    if message.header.sequence_number != sequence {
-        return Ok(Answer::ToAnother);
-    }
-    let inner = match message.payload {
-        NetlinkPayload::Error(error) if error.raw_code() == -libc::ENOENT => {
-            return Ok(Answer::NotTracked);
-        }
-        NetlinkPayload::Error(error) => {
-            bail!("connection tracking answers: {}", error.to_io())
-        }
-        NetlinkPayload::InnerMessage(message) => message.inner,
-        _ => return Ok(Answer::NotTracked),
-    };
-    let NetfilterMessageInner::Conntrack(ConntrackMessage::New(attributes)) = inner else {
-        return Ok(Answer::NotTracked);
-    };
-    Ok(connection(&attributes).map_or(Answer::NotTracked, Answer::Tracked))
 }
 
 /// What a connection says of one of its packets.
