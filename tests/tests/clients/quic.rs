@@ -20,7 +20,11 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::{Bed, PAUSE, SUFFIX, by_name, common::guarded};
+use super::{
+    Bed, PAUSE, SUFFIX, by_name,
+    common::{PORT, guarded},
+    tls_server, with_tool,
+};
 
 /// For an answer of a host beside this one.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -166,6 +170,41 @@ fn second_version(name: &str) -> Result<Vec<Vec<u8>>> {
         datagrams.push(packet);
     }
     Ok(datagrams)
+}
+
+#[test]
+fn clients_over_ipv6_are_named() {
+    with_tool("clients_over_ipv6_are_named", || {
+        let bed = Bed::new("ipv6")?;
+        let _server = tls_server(&bed)?;
+        let names = ["tls", "quic"].map(|name| format!("{name}.{SUFFIX}"));
+        let address = bed.net.far_address(6, PORT);
+        let (ip, port) = (address.ip().to_string(), PORT.to_string());
+        bed.tool(&["tls", &ip, &port, &names[0], "1.3"])?;
+        let datagrams = initials(&names[1], 1)?;
+        bed.net.near.run(|| -> Result<()> {
+            let socket = UdpSocket::bind("[::]:0")?;
+            for datagram in &datagrams {
+                socket.send_to(datagram, (address.ip(), 443))?;
+            }
+            thread::sleep(PAUSE);
+            Ok(())
+        })?;
+        let records = bed.last_records()?;
+        let named = by_name(&records);
+        for (name, protocol) in names.iter().zip(["tcp", "udp"]) {
+            let record = named.get(name.as_str());
+            let record = record.with_context(|| format!("no record names {name}"))?;
+            ensure!(
+                record["basis"] == "server_name"
+                    && record["protocol"] == protocol
+                    && record["ip_version"] == 6
+                    && record["remote_address"] == ip.as_str(),
+                "{record}"
+            );
+        }
+        Ok(())
+    });
 }
 
 #[test]
