@@ -378,3 +378,41 @@ fn requests_and_proxies_are_named() {
         Ok(())
     });
 }
+
+#[test]
+fn what_a_hello_keeps_secret_is_not_known() {
+    with_tool("what_a_hello_keeps_secret_is_not_known", || {
+        let bed = Bed::new("ech")?;
+        let port = PORT.to_string();
+        let _sink = bed.serve(&["sink", &port])?;
+        let far = bed.server().ip().to_string();
+        // Under the first keys are published, the second goes with the grease of a client that has none.
+        let outer = ["cloudflare-ech.com".to_owned(), format!("grease.{SUFFIX}")];
+        let mut ports = Vec::new();
+        for name in &outer {
+            let said = bed.tool(&["ech", &far, &port, name])?;
+            ports.push(said.trim().parse::<u64>()?);
+        }
+        let records = bed.last_records()?;
+        let at = |port: u64| {
+            let record = records.iter().find(|record| record["local_port"] == port);
+            record.with_context(|| format!("no record of port {port}"))
+        };
+        let secret = at(ports[0])?;
+        ensure!(
+            secret["server_name"].is_null()
+                && secret["provider"] != "cloudflare"
+                && secret["blind_reason"] == "ech",
+            "{secret}"
+        );
+        let greased = at(ports[1])?;
+        ensure!(
+            greased["server_name"] == outer[1].as_str()
+                && greased["provider"] == "microsoft"
+                && greased["confidence"] != "certain"
+                && greased["blind_reason"].is_null(),
+            "{greased}"
+        );
+        Ok(())
+    });
+}

@@ -102,6 +102,25 @@ def fastopen(address, port, name):
             time.sleep(0.2)
 
 
+def ech(address, port, outer):
+    """A hello with the extension of Encrypted Client Hello (RFC 9849) and this name outside; nobody can open what is inside."""
+    records = hello(outer)
+    assert records[0] == 22 and len(records) == 5 + int.from_bytes(records[3:5], "big"), "a hello in one record"
+    body = records[9:]
+    at = 2 + 32
+    at += 1 + body[at]
+    at += 2 + int.from_bytes(body[at : at + 2], "big")
+    at += 1 + body[at]
+    # Outer, HKDF-SHA256 with AES-128-GCM, an id, a key, a sealed hello.
+    inside = bytes.fromhex("00 0001 0001 2a 0020") + bytes(range(32)) + struct.pack(">H", 208) + bytes(208)
+    extensions = body[at + 2 :] + struct.pack(">HH", 0xFE0D, len(inside)) + inside
+    body = body[:at] + struct.pack(">H", len(extensions)) + extensions
+    message = b"\x01" + len(body).to_bytes(3, "big") + body
+    with connected(address, int(port)) as client:
+        client.sendall(b"\x16\x03\x01" + struct.pack(">H", len(message)) + message)
+        print(client.getsockname()[1])
+
+
 def plain(address, port, name):
     with connected(address, int(port)) as client:
         client.sendall(f"GET /secret?x=y HTTP/1.1\r\nCookie: a=b\r\nHost: {name}\r\n\r\n".encode())
