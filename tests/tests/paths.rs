@@ -6,7 +6,7 @@ mod common;
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::Command,
 };
 
@@ -17,6 +17,7 @@ use common::{
 };
 use nix::sys::signal::Signal;
 use observer_tests::{
+    Host,
     agent::{Agent, uplink},
     traffic::TcpTalk,
 };
@@ -124,6 +125,23 @@ fn talk(bed: &Bed, target: SocketAddr) -> Result<()> {
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
+/// Sends what is for the service to the far host instead.
+fn translate(host: &Host, chain: &str, far: IpAddr) -> Result<()> {
+    for protocol in ["tcp", "udp"] {
+        let rule = format!(
+            "-t nat -A {chain} -p {protocol} -d {SERVICE} --dport {SERVICE_PORT} -j DNAT --to-destination {far}:{PORT}"
+        );
+        iptables(host, &rule)?;
+    }
+    Ok(())
+}
+
+fn iptables(host: &Host, rule: &str) -> Result<()> {
+    let mut command = Command::new("iptables");
+    command.args(rule.split(' '));
+    host.tool(command, None).map(drop)
+}
+
 #[test]
 fn the_peer_behind_a_translation_is_judged() {
     guarded("the_peer_behind_a_translation_is_judged", || {
@@ -132,14 +150,7 @@ fn the_peer_behind_a_translation_is_judged() {
         // Before the translation the kernel wants a way, which is looked up again after it.
         let route = format!("route add {SERVICE}/32 dev {}", bed.net.near_device);
         bed.net.near.ip(&[&route])?;
-        for protocol in ["tcp", "udp"] {
-            let rule = format!(
-                "-t nat -A OUTPUT -p {protocol} -d {SERVICE} --dport {SERVICE_PORT} -j DNAT --to-destination {far}:{PORT}"
-            );
-            let mut iptables = Command::new("iptables");
-            iptables.args(rule.split(' '));
-            bed.net.near.tool(iptables, None)?;
-        }
+        translate(&bed.net.near, "OUTPUT", far)?;
         let networks = bed.folder.join("networks.csv");
         let network = format!("cidr,cloud,region,zone\n{far}/32,aws,us-east-1,use1-az2\n");
         fs::write(&networks, network)?;
@@ -256,4 +267,57 @@ fn the_next_hop_decides_where_it_is_declared() {
         ensure!(found == expected, "{found:?}");
         Ok(())
     });
+}
+
+#[test]
+fn pods_behind_a_service_of_their_node_know_each_other() {
+    guarded(
+        "pods_behind_a_service_of_their_node_know_each_other",
+        || {
+            let bed = Bed::new("service")?;
+            let [near, far] =
+                [bed.net.near_address(4, PORT), bed.net.far_address(4, PORT)].map(|end| end.ip());
+            // The host in the middle is the node: it has the uplink, routes, and translates both ends.
+            let node = &bed.net.middle;
+            node.forward()?;
+            node.ip(&[
+                &format!("address add {GATEWAY}/24 dev bridge"),
+                &format!("route add {far}/32 dev bridge"),
+            ])?;
+            translate(node, "PREROUTING", far)?;
+            iptables(
+                node,
+                &format!("-t nat -A POSTROUTING -d {far} -j MASQUERADE"),
+            )?;
+            let device = bed.net.near_device;
+            let route = format!("route add {SERVICE}/32 via {GATEWAY} dev {device} onlink");
+            bed.net.near.ip(&[&route])?;
+            let agent = Agent::start(&[uplink(node, bed.net.far_port)], &[])?;
+            talk(&bed, SocketAddr::new(SERVICE.parse()?, SERVICE_PORT))?;
+            let records = agent.stop()?;
+            let (near, far) = (near.to_string(), far.to_string());
+            for protocol in ["tcp", "udp"] {
+                for (local, remote, peer) in [(&near, SERVICE, &far), (&far, GATEWAY, &near)] {
+                    let mut flow = records
+                        .iter()
+                        .filter(|record| record["protocol"] == protocol)
+                        .filter(|record| record["local_address"] == local.as_str())
+                        .filter(|record| record["remote_address"] == remote)
+                        .peekable();
+                    ensure!(
+                        flow.peek().is_some(),
+                        "no {protocol} flow from {local} to {remote}: {records:?}"
+                    );
+                    for record in flow {
+                        ensure!(
+                            record["translated_address"] == peer.as_str()
+                                && record["path_kind"] == "same_host",
+                            "{record}"
+                        );
+                    }
+                }
+            }
+            Ok(())
+        },
+    );
 }
