@@ -3,15 +3,16 @@
 
 use std::{cell::RefCell, path::PathBuf, sync::Arc};
 
-use observer_core::identify::path::{Asks, Leaving};
-use observer_core::model::{
-    flow::{FlowTotals, Translation},
-    identity::Identity,
-    kernel::UplinkIndex,
-    lookup::Lookup,
-    workload::Workload,
+use observer_core::{
+    identify::path::{Asks, Leaving},
+    model::{
+        flow::{FlowTotals, Translation},
+        identity::Identity,
+        kernel::UplinkIndex,
+        lookup::Lookup,
+        workload::Workload,
+    },
 };
-
 use observer_ebpf::abi::EGRESS;
 
 use super::{

@@ -11,8 +11,8 @@ use crate::model::{flow::Endpoint, names::Protocol};
 /// Flows of one tick that are kept in mind; what finds no room is counted.
 pub const PAIRS_MAX: usize = 262_144;
 
-/// The flows of this tick and of the one before that cross no uplink, by a hash of both ends: two of them have the same one
-/// by chance once in 2^28 hosts that are full of them.
+/// The flows of this tick and of the one before that cross no uplink, by a hash of both ends: on a host that is full
+/// of them two have the same one by chance once in 2^28 ticks.
 #[derive(Debug, Default)]
 pub struct Pairs {
     hasher: RandomState,
