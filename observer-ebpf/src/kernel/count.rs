@@ -48,7 +48,7 @@ fn count<const AT: usize>(skb: *mut __sk_buff) -> bool {
     // SAFETY: the context is valid while the program runs.
     let ifindex = unsafe { (*skb).ifindex };
     if ifindex == LOOPBACK {
-        // Not counted, but read for names where a stub answers.
+        // Not counted, but read for names where a local resolver answers.
         return AT == INGRESS && dns::may_be_answer(skb);
     }
     let Some(sk) = full_socket(skb) else {

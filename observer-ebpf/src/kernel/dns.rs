@@ -1,7 +1,7 @@
 //! Question: which names were answered with which addresses?
 //!
-//! Asked of received packets from port 53, on loopback too: a stub's answers are read for their names and
-//! counted nowhere. Cannot see: answers over TLS, HTTPS or a local socket of another kind, multicast DNS.
+//! Asked of received packets from port 53, on loopback too: a local resolver's answers are read for their
+//! names and counted nowhere. Cannot see: answers over TLS, HTTPS or a local socket of another kind, multicast DNS.
 
 use observer_ebpf::{
     abi::{
