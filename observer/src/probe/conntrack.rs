@@ -4,26 +4,24 @@
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-use anyhow::{Context as _, Result, bail};
-use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload, Nla as _};
+use anyhow::{Context as _, Result};
+use netlink_packet_core::Nla as _;
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
     conntrack::{ConntrackAttribute, ConntrackMessage, IPTuple, ProtoTuple, Protocol, Tuple},
 };
-use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
+use netlink_sys::protocols::NETLINK_NETFILTER;
 
-use super::netns::within;
+use super::netlink::Netlink;
 
 /// There where the kernel tracks connections, whichever namespace does.
 const TRACKING: &str = "/proc/sys/net/netfilter/nf_conntrack_max";
 /// `IPCTNL_MSG_CT_GET_STATS` and its `CTA_STATS_GLOBAL_ENTRIES` (nfnetlink_conntrack.h).
 const GET_STATS: u8 = 5;
 const STATS_ENTRIES: u16 = 1;
-/// Longest answer that is read.
-const ANSWER_BYTES_MAX: usize = 8_192;
 
 /// The ends of a flow, the asking side first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,14 +44,12 @@ pub struct Translated {
 pub struct Conntrack {
     /// `None` for the agent's own.
     namespaces: Vec<Option<PathBuf>>,
-    sockets: Vec<Tracking>,
-    is_open: bool,
-    sequence: u32,
+    tracking: Vec<Tracking>,
 }
 
 /// The connection tracking of one namespace.
 struct Tracking {
-    socket: Socket,
+    netlink: Netlink,
     /// There are connections at all.
     has_any: bool,
 }
@@ -68,9 +64,7 @@ impl Conntrack {
         }
         Self {
             namespaces: all,
-            sockets: Vec::new(),
-            is_open: false,
-            sequence: 0,
+            tracking: Vec::new(),
         }
     }
 
@@ -79,24 +73,22 @@ impl Conntrack {
     /// # Errors
     /// Where they are and cannot be asked about.
     pub fn is_tracking(&mut self) -> Result<bool> {
-        if !self.is_open {
+        if self.tracking.is_empty() {
             if !fs::exists(TRACKING).unwrap_or(false) {
                 return Ok(false);
             }
-            for namespace in &self.namespaces {
-                let socket = open(namespace.as_deref())?;
-                self.sockets.push(Tracking {
-                    socket,
+            let open = |namespace: &Option<PathBuf>| {
+                Ok(Tracking {
+                    netlink: Netlink::open(NETLINK_NETFILTER, namespace.as_deref())?,
                     has_any: false,
-                });
-            }
-            self.is_open = true;
+                })
+            };
+            self.tracking = self.namespaces.iter().map(open).collect::<Result<_>>()?;
         }
-        for tracking in &mut self.sockets {
-            self.sequence = self.sequence.wrapping_add(1);
-            tracking.has_any = has_any(&tracking.socket, self.sequence)?;
+        for tracking in &mut self.tracking {
+            tracking.has_any = has_any(&mut tracking.netlink)?;
         }
-        Ok(self.sockets.iter().any(|tracking| tracking.has_any))
+        Ok(self.tracking.iter().any(|tracking| tracking.has_any))
     }
 
     /// The ends of a flow that a namespace translates; `None` where none does.
@@ -112,10 +104,10 @@ impl Conntrack {
             to: pair.from,
             ..*pair
         };
-        for tracking in self.sockets.iter().filter(|tracking| tracking.has_any) {
+        let tracking = self.tracking.iter_mut();
+        for tracking in tracking.filter(|tracking| tracking.has_any) {
             for (asked, read) in [(pair, sent as Reading), (&back, returned)] {
-                self.sequence = self.sequence.wrapping_add(1);
-                let Some(connection) = ask(&tracking.socket, self.sequence, asked)? else {
+                let Some(connection) = ask(&mut tracking.netlink, asked)? else {
                     continue;
                 };
                 match read(&connection, asked) {
@@ -129,16 +121,11 @@ impl Conntrack {
     }
 }
 
-fn open(namespace: Option<&Path>) -> Result<Socket> {
-    within(namespace, || {
-        let mut socket = Socket::new(NETLINK_NETFILTER).context("open a netfilter socket")?;
-        socket.bind_auto().context("bind a netfilter socket")?;
-        Ok(socket)
-    })
-}
-
-fn ask(socket: &Socket, sequence: u32, pair: &Pair) -> Result<Option<Connection>> {
-    let inner = exchange(socket, sequence, &question(sequence, pair))?;
+fn ask(netlink: &mut Netlink, pair: &Pair) -> Result<Option<Connection>> {
+    let answer = netlink
+        .ask(question(pair))
+        .context("ask for a connection")?;
+    let inner = answer.map(|message| message.inner);
     let Some(NetfilterMessageInner::Conntrack(ConntrackMessage::New(attributes))) = inner else {
         return Ok(None);
     };
@@ -146,13 +133,14 @@ fn ask(socket: &Socket, sequence: u32, pair: &Pair) -> Result<Option<Connection>
 }
 
 /// Whether the namespace tracks any connection now.
-fn has_any(socket: &Socket, sequence: u32) -> Result<bool> {
-    let message = ConntrackMessage::Other {
+fn has_any(netlink: &mut Netlink) -> Result<bool> {
+    let question = ConntrackMessage::Other {
         message_type: GET_STATS,
         attributes: Vec::new(),
     };
-    let bytes = message_bytes(sequence, NetfilterProtoFamily::Unspec, message);
-    let inner = exchange(socket, sequence, &bytes)?;
+    let question = message(NetfilterProtoFamily::Unspec, question);
+    let answer = netlink.ask(question).context("ask how many are tracked")?;
+    let inner = answer.map(|message| message.inner);
     let Some(NetfilterMessageInner::Conntrack(ConntrackMessage::Other { attributes, .. })) = inner
     else {
         return Ok(false);
@@ -164,35 +152,8 @@ fn has_any(socket: &Socket, sequence: u32) -> Result<bool> {
     }))
 }
 
-/// The kernel's answer; `None` where it has none.
-fn exchange(socket: &Socket, sequence: u32, bytes: &[u8]) -> Result<Option<NetfilterMessageInner>> {
-    let kernel = netlink_sys::SocketAddr::new(0, 0);
-    socket
-        .send_to(bytes, &kernel, 0)
-        .context("ask connection tracking")?;
-    let mut answer = Vec::with_capacity(ANSWER_BYTES_MAX);
-    loop {
-        answer.clear();
-        socket
-            .recv(&mut answer, 0)
-            .context("read the answer of connection tracking")?;
-        let message = NetlinkMessage::<NetfilterMessage>::deserialize(&answer)
-            .context("read the answer of connection tracking")?;
-        if message.header.sequence_number != sequence {
-            continue;
-        }
-        return match message.payload {
-            NetlinkPayload::InnerMessage(message) => Ok(Some(message.inner)),
-            NetlinkPayload::Error(error) if error.raw_code() != -libc::ENOENT => {
-                bail!("connection tracking answers: {}", error.to_io())
-            }
-            _ => Ok(None),
-        };
-    }
-}
-
 /// `IPCTNL_MSG_CT_GET` of one flow; it is found by either of its directions.
-fn question(sequence: u32, pair: &Pair) -> Vec<u8> {
+fn question(pair: &Pair) -> NetfilterMessage {
     let family = match pair.from.ip() {
         IpAddr::V4(_) => NetfilterProtoFamily::IPv4,
         IpAddr::V6(_) => NetfilterProtoFamily::IPv6,
@@ -208,24 +169,12 @@ fn question(sequence: u32, pair: &Pair) -> Vec<u8> {
             ProtoTuple::DestinationPort(pair.to.port()),
         ]),
     ];
-    let message = ConntrackMessage::Get(vec![ConntrackAttribute::CtaTupleOrig(tuple)]);
-    message_bytes(sequence, family, message)
+    let question = ConntrackMessage::Get(vec![ConntrackAttribute::CtaTupleOrig(tuple)]);
+    message(family, question)
 }
 
-fn message_bytes(
-    sequence: u32,
-    family: NetfilterProtoFamily,
-    message: ConntrackMessage,
-) -> Vec<u8> {
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST;
-    header.sequence_number = sequence;
-    let message = NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), message);
-    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
-    bytes
+fn message(family: NetfilterProtoFamily, message: ConntrackMessage) -> NetfilterMessage {
+    NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), message)
 }
 
 /// What a connection says of one of its packets.

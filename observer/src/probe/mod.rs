@@ -20,6 +20,7 @@ pub mod health;
 mod load;
 #[cfg(kernel_log)]
 mod messages;
+mod netlink;
 mod netns;
 mod notes;
 mod prefixes;

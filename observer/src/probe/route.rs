@@ -2,42 +2,40 @@
 //! question, and only where the operator's paths depend on it. Knows no BPF.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     net::IpAddr,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail};
-use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use anyhow::Result;
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     link::{InfoData, InfoVlan, LinkAttribute, LinkInfo, LinkMessage},
     route::{RouteAddress, RouteAttribute, RouteMessage, RouteVia},
 };
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::protocols::NETLINK_ROUTE;
 
-use super::netns::within;
+use super::netlink::Netlink;
 
-/// Answers kept; they are asked for anew when there are more.
+/// Next hops kept; they are asked for anew when there are more.
 const ANSWERS_MAX: usize = 16_384;
 /// Time for which an answer is kept: routes change.
 const ANSWER_NS: u64 = 60_000_000_000;
-const ANSWER_BYTES_MAX: usize = 32 << 10;
 
 /// The routing of some namespaces, as it was asked.
 #[derive(Default)]
 pub struct Routes {
-    sockets: HashMap<Option<PathBuf>, Socket>,
+    sockets: HashMap<Option<PathBuf>, Netlink>,
     hops: HashMap<(Option<PathBuf>, IpAddr), Option<IpAddr>>,
+    /// As many as there are uplinks.
     vlans: HashMap<(Option<PathBuf>, u32), Option<u16>>,
     asked_ns: u64,
-    sequence: u32,
 }
 
 impl Routes {
     /// Forgets answers that are too old.
     pub fn begin(&mut self, now_ns: u64) {
-        if now_ns.saturating_sub(self.asked_ns) > ANSWER_NS || self.hops.len() >= ANSWERS_MAX {
+        if now_ns.saturating_sub(self.asked_ns) > ANSWER_NS {
             self.asked_ns = now_ns;
             self.hops.clear();
             self.vlans.clear();
@@ -62,12 +60,13 @@ impl Routes {
         // No way there is an error.
         let answer = self.ask(namespace, RouteNetlinkMessage::GetRoute(message));
         let hop = match answer {
-            Ok(RouteNetlinkMessage::NewRoute(route)) => gateway(&route.attributes),
+            Ok(Some(RouteNetlinkMessage::NewRoute(route))) => gateway(&route.attributes),
             Ok(_) | Err(_) => None,
         };
-        if self.hops.len() < ANSWERS_MAX {
-            self.hops.insert(key, hop);
+        if self.hops.len() >= ANSWERS_MAX {
+            self.hops.clear();
         }
+        self.hops.insert(key, hop);
         hop
     }
 
@@ -81,12 +80,10 @@ impl Routes {
         message.header.index = ifindex;
         let answer = self.ask(namespace, RouteNetlinkMessage::GetLink(message));
         let vlan = match answer {
-            Ok(RouteNetlinkMessage::NewLink(link)) => vlan_of(&link.attributes),
+            Ok(Some(RouteNetlinkMessage::NewLink(link))) => vlan_of(&link.attributes),
             Ok(_) | Err(_) => None,
         };
-        if self.vlans.len() < ANSWERS_MAX {
-            self.vlans.insert(key, vlan);
-        }
+        self.vlans.insert(key, vlan);
         vlan
     }
 
@@ -94,40 +91,12 @@ impl Routes {
         &mut self,
         namespace: Option<&Path>,
         question: RouteNetlinkMessage,
-    ) -> Result<RouteNetlinkMessage> {
-        let key = namespace.map(Path::to_owned);
-        if !self.sockets.contains_key(&key) {
-            let socket = within(namespace, || {
-                let mut socket = Socket::new(NETLINK_ROUTE).context("open a route socket")?;
-                socket.bind_auto().context("bind a route socket")?;
-                Ok(socket)
-            })?;
-            self.sockets.insert(key.clone(), socket);
-        }
-        let socket = self.sockets.get(&key).context("a socket that was opened")?;
-        self.sequence = self.sequence.wrapping_add(1);
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST;
-        header.sequence_number = self.sequence;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(question));
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        socket.send_to(&bytes, &SocketAddr::new(0, 0), 0)?;
-        let mut answer = Vec::with_capacity(ANSWER_BYTES_MAX);
-        loop {
-            answer.clear();
-            socket.recv(&mut answer, 0)?;
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)?;
-            if message.header.sequence_number != self.sequence {
-                continue;
-            }
-            match message.payload {
-                NetlinkPayload::InnerMessage(message) => return Ok(message),
-                NetlinkPayload::Error(error) => bail!("routing answers: {}", error.to_io()),
-                _ => bail!("routing answers nothing"),
-            }
-        }
+    ) -> Result<Option<RouteNetlinkMessage>> {
+        let netlink = match self.sockets.entry(namespace.map(Path::to_owned)) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(none) => none.insert(Netlink::open(NETLINK_ROUTE, namespace)?),
+        };
+        netlink.ask(question)
     }
 }
 
