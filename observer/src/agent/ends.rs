@@ -11,6 +11,7 @@ use observer_core::{
         names::{LossPlace, Protocol},
     },
 };
+use observer_ebpf::packet::protocol;
 
 use crate::probe::conntrack::{Conntrack, Pair};
 
@@ -20,12 +21,11 @@ const TRANSLATED_MAX: usize = 262_144;
 const ASKED_MAX: usize = 20_000;
 /// Ticks between two looks for flows that have ended.
 const FORGET_TICKS: u32 = 6;
-const IPPROTO_TCP: u8 = 6;
-const IPPROTO_UDP: u8 = 17;
 
 pub struct FarEnds {
-    /// `None` where it does not answer.
-    conntrack: Option<Conntrack>,
+    conntrack: Conntrack,
+    /// It failed to answer, and that was said.
+    has_failed: bool,
     /// Flows that were asked about.
     translated: HashMap<FlowKey, Option<Box<Translation>>>,
     pairs: Pairs,
@@ -37,7 +37,8 @@ pub struct FarEnds {
 impl FarEnds {
     pub fn new(conntrack: Conntrack) -> Self {
         Self {
-            conntrack: Some(conntrack),
+            conntrack,
+            has_failed: false,
             translated: HashMap::new(),
             pairs: Pairs::default(),
             unasked: 0,
@@ -51,14 +52,18 @@ impl FarEnds {
         flows: impl Iterator<Item = &'f FlowTotals>,
         leaves: impl Fn(&FlowTotals) -> bool,
     ) {
-        let is_tracking = self.is_tracking();
-        let mut asked = 0;
+        let tracking = self.conntrack.is_tracking();
+        let has_nothing = matches!(tracking, Ok(false));
+        let mut left = if tracking.is_ok() { ASKED_MAX } else { 0 };
+        if let Err(error) = tracking {
+            self.fail(&error);
+        }
         for flow in flows {
             let (Some(local), Some(remote)) = (flow.local, flow.remote) else {
                 continue;
             };
-            if is_tracking {
-                self.ask(flow, local, remote, &mut asked);
+            if !has_nothing {
+                left = self.ask(flow, [local, remote], left);
             }
             if !leaves(flow) {
                 let remote = self.translation(flow).map_or(remote, |ends| ends.peer);
@@ -67,52 +72,47 @@ impl FarEnds {
         }
     }
 
-    fn is_tracking(&mut self) -> bool {
-        let asked = self.conntrack.as_mut().map(Conntrack::is_tracking);
-        match asked {
-            Some(Ok(is_tracking)) => is_tracking,
-            Some(Err(error)) => {
-                self.give_up(&error);
-                false
-            }
-            None => false,
+    /// Says so once; it is tried again with the next reading.
+    fn fail(&mut self, error: &anyhow::Error) {
+        if !self.has_failed {
+            eprintln!(
+                "observer: connection tracking does not answer, translated addresses are missed: {error:#}"
+            );
         }
+        self.has_failed = true;
     }
 
-    fn give_up(&mut self, error: &anyhow::Error) {
-        eprintln!("observer: goes on without translated addresses: {error:#}");
-        self.conntrack = None;
-    }
-
-    fn ask(&mut self, flow: &FlowTotals, local: Endpoint, remote: Endpoint, asked: &mut usize) {
+    /// Asks about a flow that is new. Takes and gives back the questions that are left in this reading.
+    fn ask(&mut self, flow: &FlowTotals, [local, remote]: [Endpoint; 2], left: usize) -> usize {
         if self.translated.contains_key(&flow.key) {
-            return;
+            return left;
         }
-        if *asked >= ASKED_MAX || self.translated.len() >= TRANSLATED_MAX {
+        if left == 0 || self.translated.len() >= TRANSLATED_MAX {
             self.unasked = self.unasked.saturating_add(1);
-            return;
+            return left;
         }
-        let Some(conntrack) = &mut self.conntrack else {
-            return;
-        };
-        *asked += 1;
         let pair = Pair {
             protocol: match flow.protocol {
-                Protocol::Tcp => IPPROTO_TCP,
-                Protocol::Udp => IPPROTO_UDP,
+                Protocol::Tcp => protocol::TCP,
+                Protocol::Udp => protocol::UDP,
             },
             from: SocketAddr::new(local.address, local.port),
             to: SocketAddr::new(remote.address, remote.port),
         };
-        match conntrack.ends(&pair) {
+        match self.conntrack.ends(&pair) {
             Ok(found) => {
                 let ends = found.map(|ends| Translation {
                     target: endpoint(ends.target),
                     peer: endpoint(ends.peer),
                 });
                 self.translated.insert(flow.key, ends.map(Box::new));
+                left - 1
             }
-            Err(error) => self.give_up(&error),
+            Err(error) => {
+                self.unasked = self.unasked.saturating_add(1);
+                self.fail(&error);
+                0
+            }
         }
     }
 

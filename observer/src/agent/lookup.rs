@@ -149,7 +149,7 @@ impl Lookup for Tables {
                 .or(flow.remote)
                 .map(|end| end.address),
             target: translation.map(|ends| ends.target),
-            is_here: ends.is_here(flow) && !self.leaves(flow),
+            is_here: !self.leaves(flow) && ends.is_here(flow),
         };
         let mut names = self.names.borrow_mut();
         let leaving = self.leaving(flow, &far, names.asks());

@@ -382,7 +382,7 @@ words! {
         NameTable = "name_table",
         /// The agent's table of DNS answers was full (addresses).
         DnsTable = "dns_table",
-        /// A flow was not asked about at connection tracking, for lack of room or time: a translation is not seen (hand-overs).
+        /// A flow was not asked about at connection tracking, for lack of room, time or an answer: a translation is not seen (hand-overs).
         Translation = "translation",
         /// The agent's table of flows inside the host was full (hand-overs).
         PairTable = "pair_table",
