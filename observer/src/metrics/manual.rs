@@ -3,7 +3,7 @@
 use std::{env, fmt::Write as _, fs, path::Path};
 
 use observer_core::model::names::{
-    Direction, Fault, LossPlace, Measure, Mending, Outcome, RemainderReason,
+    Direction, Fault, LossPlace, Measure, Mending, Outcome, PathKind, RemainderReason,
 };
 
 use super::declare::{Kind, Metric, OF_ANSWER, OF_PLACE, OF_PROCESS, OF_SNAPSHOT};
@@ -37,8 +37,9 @@ run `UPDATE_DOCS=1 cargo test -p observer`. -->
   have what passed in between. What no record has is in `observer_remainder_bytes_total`.
 - Remainders, accounts and losses are the kernel's totals; they outlive the agent where its maps are pinned, and begin anew
   where they are not.
-- What is not known is `unknown`. An address, a port or a name that was asked for is never a label. `api_state` and
-  `path_kind` are `unknown` in this version: nothing fills them in yet.
+- What is not known is `unknown`. An address, a port or a name that was asked for is never a label. `api_state` is known
+  of control planes alone in this version. `path_kind` follows from both ends and from what the operator
+  [declares](paths.md).
 - The text has floats: above 2^53 bytes (9 PB) the last digits are rounded. Records are exact.
 - `increase()` never counts a series' first sample: exact figures come from the records ([record.md](record.md)).
 - At most 32 connections are served at once; a connection has 5 s to send its request and carries one.
@@ -83,8 +84,8 @@ fn text() -> String {
         ("provider", "who sells the service".to_owned()),
         ("vendor", "whose model or product answers".to_owned()),
         ("service", "service of the provider".to_owned()),
-        ("api_state", "`unknown` in this version".to_owned()),
-        ("path_kind", "`unknown` in this version".to_owned()),
+        ("api_state", "`control_plane` where the name says so, else `unknown` in this version".to_owned()),
+        ("path_kind", words(PathKind::WORDS)),
         ("namespace", "Kubernetes namespace of the workload".to_owned()),
         ("workload", "name of the owning object, else container, else unit, else executable, else what the task calls itself ([owners](owners.md))".to_owned()),
         ("outcome", format!("of a flow {}; of a fault {}", words(Outcome::WORDS), words(Mending::WORDS))),
