@@ -79,6 +79,8 @@ pub mod flag {
     pub const PROXY: u32 = 1 << 13;
     /// What was looked for went beyond a bound, or found no room in the ring.
     pub const LOOK_CUT: u32 = 1 << 14;
+    /// A FIN was sent.
+    pub const FIN_OUT: u32 = 1 << 15;
     /// A RST was received.
     pub const RESET_IN: u32 = 1 << 16;
     /// A FIN was received.

@@ -37,6 +37,9 @@ pub fn tcp_sent(
     if headers.tcp_flags & tcp_flag::RST != 0 {
         sent.flags |= flag::RESET_OUT as u16;
     }
+    if fin != 0 {
+        sent.flags |= flag::FIN_OUT as u16;
+    }
     let space = size.payload_bytes as u32 + syn + fin;
     if space == 0 {
         return (sent, SentBytes::default());

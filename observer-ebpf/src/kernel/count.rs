@@ -304,7 +304,8 @@ unsafe fn udp_either<const AT: usize>(flow: *mut Flow, size: &Size) {
 
 /// Whether this packet may be the flow's last one that a socket hook sees, and no state callback will follow. After CLOSE
 /// any may be. Before, the callback tells of CLOSE, unless another program's flags have taken it away: then, once the
-/// process has let go, a FIN, a RST, and whatever follows the other end's FIN (our last ACK, the ACK of our FIN).
+/// process has let go, a FIN, a RST, and whatever follows a FIN of either end: our last ACK, and the ACK of our FIN, after
+/// which the kernel may keep no more than a time-wait socket (FIN_WAIT2 without a process).
 #[inline(always)]
 fn is_end(flow: &Flow, tcp_flags: u8) -> bool {
     if flow.flags_locked & flag::CLOSED as u16 != 0 {
@@ -316,6 +317,7 @@ fn is_end(flow: &Flow, tcp_flags: u8) -> bool {
     }
     tcp_flags & (tcp_flag::FIN | tcp_flag::RST) != 0
         || flow.flags_ingress & (flag::FIN_IN >> 16) as u8 != 0
+        || flow.flags_locked & flag::FIN_OUT as u16 != 0
         || flow.flags_locked & (flag::ESTABLISHED | flag::CONNECT_FAILED) as u16 == 0
 }
 

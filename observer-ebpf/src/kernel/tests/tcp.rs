@@ -86,6 +86,7 @@ fn a_client_connection_is_one_flow_with_one_end() {
             | flag::ESTABLISHED
             | flag::STATE_FOLLOWED
             | flag::CLOSED
+            | flag::FIN_OUT
             | flag::FIN_IN
             | flag::RELEASED
             | flag::OWNER
@@ -211,6 +212,21 @@ fn a_rival_that_wipes_the_flag_hides_no_end() {
         assert_eq!(flags, flag::RELEASED);
         assert_eq!((end.counters().payload_bytes[1], end.rtt_us), (10, 200));
     }
+    assert_eq!(ends[1].0.counters(), flow(&client).counters());
+}
+
+/// After it the kernel may keep no more than a time-wait socket (FIN_WAIT2), and the other end's FIN meets that.
+#[test]
+fn a_rival_that_wipes_the_flag_hides_no_ack_of_our_fin() {
+    boot();
+    let client = connected();
+    client.wipe_callback_flags();
+    client.release();
+    client.go(ESTABLISHED, FIN_WAIT1);
+    client.send(tcp(FIN, 101, 0));
+    client.receive(tcp(ACK, 901, 0));
+    let ends = ends();
+    assert_eq!(ends.len(), 2, "our FIN, and its ACK");
     assert_eq!(ends[1].0.counters(), flow(&client).counters());
 }
 
