@@ -12,7 +12,7 @@
 
 mod merge;
 
-use super::name::NameIdentity;
+use super::{name::NameIdentity, resolvers::is_resolver};
 use crate::model::{
     host_name::HostName,
     identity::{Basis, Confidence, Identity, Word},
@@ -63,7 +63,9 @@ pub struct Combined {
 
 /// The identity that all signals together give.
 pub fn combine(signals: &Signals<'_>, names: &impl Names) -> Combined {
-    let mut combined = match named(signals, names) {
+    let named = named(signals, names);
+    let hides_names = named.as_ref().is_some_and(|named| is_resolver(&named.name));
+    let mut combined = match named {
         Some(name) => merge::over_address(&name, signals.address),
         None => Combined {
             identity: signals.address.clone(),
@@ -77,6 +79,8 @@ pub fn combine(signals: &Signals<'_>, names: &impl Names) -> Combined {
             identity.confidence = Some(Confidence::Ambiguous);
             merge::prepend(identity, &several);
         }
+    } else if hides_names {
+        identity.blind_reason = Some(BlindReason::EncryptedDns);
     }
     combined.is_proxy = signals
         .asked

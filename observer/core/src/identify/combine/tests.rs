@@ -315,6 +315,7 @@ fn what_is_not_named_has_its_reason() {
         by: AskedBy::Socks,
         ..literal.clone()
     };
+    let resolver = hello("dns.google");
     // what was said, names by DNS: server name, reason
     for (asked, resolved, expected) in [
         (Some(&outer), "", "- ech"),
@@ -325,6 +326,8 @@ fn what_is_not_named_has_its_reason() {
         (Some(&literal), "", "- no_server_name"),
         (Some(&literal), "nobody.example", "nobody.example -"),
         (Some(&proxy), "", "- -"),
+        (Some(&resolver), "", "dns.google encrypted_dns"),
+        (None, "dns.google", "dns.google encrypted_dns"),
         (None, "", "- no_handshake"),
         (None, "api.openai.com api.mistral.ai", "- no_handshake"),
     ] {
