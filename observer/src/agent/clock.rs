@@ -29,3 +29,9 @@ pub fn now() -> Moment {
         .unwrap_or(0),
     }
 }
+
+/// Milliseconds since boot, cut to 32 bits: two agents on the same maps never start in the same one.
+pub fn generation(started: Moment) -> u32 {
+    let [a, b, c, d, ..] = (started.monotonic_ns / 1_000_000).to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}

@@ -202,6 +202,7 @@ struct Agent {
 impl Agent {
     fn start(settings: &Settings, hurry: Hurry) -> Result<Self> {
         let heap = Heap::new();
+        let began = clock::now();
         let flows = settings.loaded.config.flows.as_ref();
         let files = files(&settings.loaded.config);
         let networks = files.addresses()?;
@@ -212,7 +213,7 @@ impl Agent {
         let mut earlier = output::earlier(flows, &context.boot_id)?;
         let output = Output::open(flows, earlier.tails.whole_bytes, hurry)?;
         let started = clock::now();
-        let told = settings.probe(generation(started))?;
+        let told = settings.probe(clock::generation(started))?;
         let mut catalogue = None;
         let probe = Probe::start(&told, |hashes| {
             let made = catalogue.insert(Catalogue::new(addresses, hashes)?);
@@ -249,6 +250,11 @@ impl Agent {
                 "observer: `{}` is not the true cgroup root: only sockets below it are seen; see `observer doctor`",
                 probe.root.path.display()
             );
+        }
+        if settings.print_tick_times {
+            let start_ns = clock::now().monotonic_ns.saturating_sub(began.monotonic_ns);
+            let address_table_ns = probe.address_table_time.as_nanos();
+            eprintln!("{{\"start_ns\":{start_ns},\"address_table_ns\":{address_table_ns}}}");
         }
         Ok(Self {
             probe,
@@ -489,10 +495,4 @@ impl Agent {
         self.probe.release_events();
         Ok(())
     }
-}
-
-/// Milliseconds since boot, cut to 32 bits: two agents on the same maps never start in the same one.
-fn generation(started: Moment) -> u32 {
-    let [a, b, c, d, ..] = (started.monotonic_ns / 1_000_000).to_le_bytes();
-    u32::from_le_bytes([a, b, c, d])
 }

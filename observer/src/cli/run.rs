@@ -99,7 +99,7 @@ pub struct Arguments {
 enum Print {
     /// Let the kernel time its programs while the agent runs; each program's time at the end.
     RunTimes,
-    /// Each tick's time.
+    /// The start's time, and each tick's.
     TickTimes,
 }
 

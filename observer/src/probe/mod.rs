@@ -31,7 +31,10 @@ mod rows;
 mod sys;
 mod uplink;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail};
 use aya::{
@@ -113,6 +116,8 @@ pub struct Probe {
     /// Programs that this kernel or these privileges refused, with the reason.
     pub refused: Vec<(String, String)>,
     pub uplinks: Vec<Uplink>,
+    /// What it took to fill the kernel's address table.
+    pub address_table_time: Duration,
     flows: Option<FlowReader>,
     udp_flows: HashMap<MapData, [u8; UDP_KEY], [u8; UDP_VALUE]>,
     slots: HashMap<MapData, [u8; SLOT_KEY], u32>,
@@ -167,7 +172,10 @@ impl Probe {
         } = load::load(pins.as_deref(), &settings.limits)?;
 
         let mut prefixes = prefixes::Prefixes::take(&mut ebpf)?;
-        prefixes.replace(&addresses(prefixes.hashes()?)?)?;
+        let addresses = addresses(prefixes.hashes()?)?;
+        let before = Instant::now();
+        prefixes.replace(&addresses)?;
+        let address_table_time = before.elapsed();
         let mut control = Array::try_from(take(&mut ebpf, "CONTROL")?)?;
         control
             .set(abi::control::GENERATION, settings.generation, 0)
@@ -191,6 +199,7 @@ impl Probe {
             .filter_map(|(name, program)| Some((name.to_owned(), program.info().ok()?.id())))
             .collect();
         Ok(Self {
+            address_table_time,
             root,
             reused,
             refused,

@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, crypto::ring};
 
 use crate::ends::Ends;
 
@@ -35,6 +36,8 @@ pub enum Load {
     Messages { connections: usize, bytes: usize },
     /// Connections opened by near and closed by far, one after the other.
     Connections,
+    /// The same, and near says a TLS hello in each, which far reads.
+    Hellos,
     /// One connection, one message there and back at a time.
     PingPong { bytes: usize },
     /// Datagrams from near, as fast as they go.
@@ -50,7 +53,8 @@ impl Load {
             Self::Messages { connections, bytes } => {
                 messages(ends, connections, bytes, time, &stop)
             }
-            Self::Connections => connections(ends, time, &stop),
+            Self::Connections => connections(ends, Vec::new(), time, &stop),
+            Self::Hellos => connections(ends, hello()?, time, &stop),
             Self::PingPong { bytes } => ping_pong(ends, bytes, time),
             Self::Datagrams { bytes } => datagrams(ends, bytes, time),
         }
@@ -127,20 +131,23 @@ fn messages(
     finish(&answered, threads, time, stop)
 }
 
-fn connections(ends: &Ends, time: Duration, stop: &Arc<AtomicBool>) -> Result<Done> {
+/// Near says `said` in each connection.
+fn connections(ends: &Ends, said: Vec<u8>, time: Duration, stop: &Arc<AtomicBool>) -> Result<Done> {
     let opened = Arc::new(AtomicU64::new(0));
     let (listener, server) = listen(ends)?;
     let (stop_far, stop_near, count) = (Arc::clone(stop), Arc::clone(stop), Arc::clone(&opened));
+    let mut heard = vec![0; said.len()];
     let far = ends.start_far(move || {
         while !stop_far.load(Ordering::Relaxed) {
-            drop(listener.accept()?);
+            // The last one says nothing.
+            listener.accept()?.0.read_exact(&mut heard).err();
         }
         Ok(())
     })?;
     let near = ends.start_near(move || {
         let mut index = 0;
         while !stop_near.load(Ordering::Relaxed) {
-            if let Err(cause) = open_one(server, index) {
+            if let Err(cause) = open_one(server, index, &said) {
                 // The far end may have ended first.
                 return if stop_near.load(Ordering::Relaxed) {
                     Ok(())
@@ -158,6 +165,18 @@ fn connections(ends: &Ends, time: Duration, stop: &Arc<AtomicBool>) -> Result<Do
     finish(&opened, vec![near, far], time, stop)
 }
 
+/// What a client of TLS 1.3 says first.
+fn hello() -> Result<Vec<u8>> {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let mut client = ClientConnection::new(Arc::new(config), "api.bench.example".try_into()?)?;
+    let mut said = Vec::new();
+    client.write_tls(&mut said)?;
+    Ok(said)
+}
+
 /// Opens `count` connections as fast as they go.
 pub fn open_and_close(ends: &Ends, count: u32) -> Result<()> {
     let (listener, server) = listen(ends)?;
@@ -167,18 +186,20 @@ pub fn open_and_close(ends: &Ends, count: u32) -> Result<()> {
         }
         Ok(())
     })?;
-    let near = ends.start_near(move || (0..count).try_for_each(|index| open_one(server, index)))?;
+    let near =
+        ends.start_near(move || (0..count).try_for_each(|index| open_one(server, index, &[])))?;
     [near, far].into_iter().try_for_each(join)
 }
 
 /// Far closes first and keeps the time-wait; the next address comes before a pair of ports could come again.
-fn open_one(server: SocketAddr, index: u32) -> Result<()> {
+fn open_one(server: SocketAddr, index: u32, said: &[u8]) -> Result<()> {
     let SocketAddr::V4(first) = server else {
         return Err(anyhow!("the loads speak IPv4"));
     };
     let address = Ipv4Addr::from(u32::from(*first.ip()) + index / CONNECTIONS_PER_ADDRESS);
     let mut stream = TcpStream::connect_timeout(&(address, first.port()).into(), TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.write_all(said)?;
     stream.read_exact(&mut [0; 1]).err();
     Ok(())
 }

@@ -9,8 +9,10 @@ mod ends;
 mod holder;
 mod kernel_cost;
 mod load;
+mod names;
 mod pair;
 mod report;
+mod start;
 
 use std::{
     path::{Path, PathBuf},
@@ -49,6 +51,10 @@ enum Part {
     Throughput,
     /// Round trips of small messages
     Latency,
+    /// What it takes to hear the names of new connections
+    Names,
+    /// From start to ready
+    Start,
     /// The agent's own time and memory
     Agent,
 }
@@ -127,6 +133,8 @@ fn run(arguments: &Arguments) -> Result<()> {
             Part::Kernel => awake(&bench, kernel_cost::measure)?,
             Part::Throughput => awake(&bench, pair::throughput)?,
             Part::Latency => awake(&bench, pair::latency)?,
+            Part::Names => awake(&bench, names::measure)?,
+            Part::Start => start::measure(&bench)?,
             Part::Agent => agent_cost::measure(&bench)?,
         });
     }

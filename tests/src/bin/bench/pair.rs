@@ -10,7 +10,7 @@ use crate::{
     report::{Row, Target, median},
 };
 
-const TIME: Duration = Duration::from_secs(1);
+pub const TIME: Duration = Duration::from_secs(1);
 
 /// Which ends of a connection the agent counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,20 +96,33 @@ pub fn latency(bench: &Bench<'_>) -> Result<Vec<Row>> {
     ])
 }
 
-/// [without, with] of each pair; which comes first changes from pair to pair, so that a slow drift meets both.
 fn pairs(bench: &Bench<'_>, load: Load, counted: Counted) -> Result<Vec<[Done; 2]>> {
     let cgroup = bench.ends.near_cgroup().to_string_lossy();
     let arguments: &[&str] = match counted {
         Counted::Near => &["--tick", "1", "--cgroup", &cgroup],
         Counted::Both => &["--tick", "1"],
     };
-    let without = || load.run(&bench.ends, TIME);
-    let with = || {
-        let agent = bench.agent(arguments)?;
-        let done = load.run(&bench.ends, TIME)?;
-        agent.stop()?;
-        Ok::<_, anyhow::Error>(done)
-    };
+    turns(
+        bench,
+        || load.run(&bench.ends, TIME),
+        || with_agent(bench, load, arguments),
+    )
+}
+
+/// What `load` did while an agent with `arguments` ran.
+pub fn with_agent(bench: &Bench<'_>, load: Load, arguments: &[&str]) -> Result<Done> {
+    let agent = bench.agent(arguments)?;
+    let done = load.run(&bench.ends, TIME)?;
+    agent.stop()?;
+    Ok(done)
+}
+
+/// [without, with] of each pair; which comes first changes from pair to pair, so that a slow drift meets both.
+pub fn turns(
+    bench: &Bench<'_>,
+    without: impl Fn() -> Result<Done>,
+    with: impl Fn() -> Result<Done>,
+) -> Result<Vec<[Done; 2]>> {
     (0..bench.pairs)
         .map(|pair| {
             if pair % 2 == 0 {
@@ -122,7 +135,7 @@ fn pairs(bench: &Bench<'_>, load: Load, counted: Counted) -> Result<Vec<[Done; 2
         .collect()
 }
 
-fn ratio(
+pub fn ratio(
     part: &'static str,
     what: &str,
     unit: &'static str,
