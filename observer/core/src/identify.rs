@@ -9,4 +9,3 @@ pub mod feed;
 pub mod name;
 pub mod naming;
 pub mod path;
-mod resolvers;

@@ -181,7 +181,7 @@ pub const BLIND_BYTES: Metric = Metric {
     name: "observer_blind_bytes_total",
     kind: Kind::Counter,
     unit: "bytes",
-    help: "Wire bytes, both directions, of records of flows that this host opened and that neither their own words nor DNS named, by the reason.",
+    help: "Wire bytes, both directions, of records of flows that this host opened and that neither their own words nor DNS named, or whose DNS answers are hidden, by the reason.",
     labels: &["reason"],
     buckets_us: &[],
 };

@@ -49,7 +49,7 @@ pub struct SeriesSnapshot {
     pub overflowed: u64,
     /// Series that expired.
     pub expired: u64,
-    /// Wire bytes of both directions of flows that nothing named, by the reason, in the order of [`BlindReason::ALL`].
+    /// Wire bytes of both directions of flows in which something could not be seen, by the reason, in the order of [`BlindReason::ALL`].
     pub blind_bytes: [u64; BlindReason::ALL.len()],
 }
 

@@ -12,11 +12,11 @@
 
 mod merge;
 
-use super::{name::NameIdentity, resolvers::is_resolver};
+use super::name::NameIdentity;
 use crate::model::{
     host_name::HostName,
     identity::{Basis, Confidence, Identity, Word},
-    names::{ApiState, BlindReason},
+    names::{ApiFamily, ApiState, BlindReason},
     signal::{Asked, AskedBy, Ech},
 };
 
@@ -63,9 +63,7 @@ pub struct Combined {
 
 /// The identity that all signals together give.
 pub fn combine(signals: &Signals<'_>, names: &impl Names) -> Combined {
-    let named = named(signals, names);
-    let hides_names = named.as_ref().is_some_and(|named| is_resolver(&named.name));
-    let mut combined = match named {
+    let mut combined = match named(signals, names) {
         Some(name) => merge::over_address(&name, signals.address),
         None => Combined {
             identity: signals.address.clone(),
@@ -79,7 +77,7 @@ pub fn combine(signals: &Signals<'_>, names: &impl Names) -> Combined {
             identity.confidence = Some(Confidence::Ambiguous);
             merge::prepend(identity, &several);
         }
-    } else if hides_names {
+    } else if hides_names(signals, identity) {
         identity.blind_reason = Some(BlindReason::EncryptedDns);
     }
     combined.is_proxy = signals
@@ -204,6 +202,15 @@ fn several(signals: &Signals<'_>, names: &impl Names) -> Option<String> {
         "DNS gave this address for {}{more}",
         shown.join(", ")
     ))
+}
+
+/// A client that talks to a resolver in secret: its flow is named, and what it asks names other flows that are not.
+fn hides_names(signals: &Signals<'_>, identity: &Identity) -> bool {
+    identity.api_family == Some(ApiFamily::Dns)
+        && signals.asked.is_some_and(|asked| match asked.by {
+            AskedBy::TlsHello | AskedBy::QuicHello | AskedBy::Connect | AskedBy::Socks => true,
+            AskedBy::Host | AskedBy::Given => false,
+        })
 }
 
 fn blind_reason(signals: &Signals<'_>, names: &impl Names) -> Option<BlindReason> {

@@ -186,7 +186,8 @@ pub struct Identity {
     pub path_kind: Option<PathKind>,
     /// Gateways on the path, as the operator declared them, the nearest first.
     pub path_elements: Vec<Word>,
-    /// Why the flow's own words do not name the service; `None` where they do.
+    /// Why the flow's own words do not name the service, or, of a flow to a resolver, do not tell what it asked; `None` where
+    /// they do.
     pub blind_reason: Option<BlindReason>,
     pub basis: Option<Basis>,
     pub confidence: Option<Confidence>,

@@ -338,7 +338,7 @@ words! {
 }
 
 words! {
-    /// Why the service that a flow goes to could not be named by its own words.
+    /// Why the service that a flow goes to could not be named by its own words, or a resolver's answers not be read.
     BlindReason {
         /// The name is encrypted (Encrypted Client Hello); the outer one is its front's.
         Ech = "ech",

@@ -112,7 +112,8 @@ fn by_service() -> Vec<Panel> {
             )],
             ..panel(
                 "Not named, by reason",
-                "Bytes of flows that neither their own words nor DNS named. `older_than_agent` goes away by itself; \
+                "Bytes of flows that neither their own words nor DNS named, and of those to resolvers whose answers are \
+                 hidden (`encrypted_dns`). `older_than_agent` goes away by itself; \
                  much `no_handshake` is a protocol that names no host.",
                 Draw::Stack,
                 Unit::BytesPerSecond,

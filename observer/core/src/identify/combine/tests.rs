@@ -12,7 +12,7 @@ fn word(text: &str) -> Option<Word> {
 
 impl Names for Patterns {
     fn identify(&self, name: &HostName) -> Option<NameIdentity> {
-        // name, provider, cloud, front, service, region, and a mark: private, control, unverified
+        // name, provider, cloud, front, service, region, and a mark: private, control, unverified, dns
         let rows = [
             ("api.openai.com", "openai - cloudflare openai-api -", ""),
             ("files.openai.com", "openai - cloudflare openai-api -", ""),
@@ -40,6 +40,7 @@ impl Names for Patterns {
             ("d1.cloudfront.net", "amazon - cloudfront cloudfront -", ""),
             ("api.mistral.ai", "mistral - - llm-api -", ""),
             ("cloudflare-ech.com", "cloudflare - cloudflare - -", ""),
+            ("dns.google", "google - - public-dns -", "dns"),
         ];
         let (_, row, mark) = rows.iter().find(|(known, _, _)| *known == name.as_str())?;
         let mut fields = row.split(' ').map(word);
@@ -52,6 +53,7 @@ impl Names for Patterns {
             region: next(),
             is_control: *mark == "control",
             is_private_endpoint: *mark == "private",
+            api_family: (*mark == "dns").then_some(ApiFamily::Dns),
             verified: *mark != "unverified",
             evidence: Some("pattern".into()),
             ..NameIdentity::default()
@@ -316,6 +318,10 @@ fn what_is_not_named_has_its_reason() {
         ..literal.clone()
     };
     let resolver = hello("dns.google");
+    let plain = Asked {
+        by: AskedBy::Host,
+        ..resolver.clone()
+    };
     // what was said, names by DNS: server name, reason
     for (asked, resolved, expected) in [
         (Some(&outer), "", "- ech"),
@@ -327,7 +333,9 @@ fn what_is_not_named_has_its_reason() {
         (Some(&literal), "nobody.example", "nobody.example -"),
         (Some(&proxy), "", "- -"),
         (Some(&resolver), "", "dns.google encrypted_dns"),
-        (None, "dns.google", "dns.google encrypted_dns"),
+        // Resolved, and asked in plain text for all that is known.
+        (None, "dns.google", "dns.google -"),
+        (Some(&plain), "", "dns.google -"),
         (None, "", "- no_handshake"),
         (None, "api.openai.com api.mistral.ai", "- no_handshake"),
     ] {

@@ -327,3 +327,28 @@ fn the_outer_names_of_encrypted_hellos_are_known() {
     assert!(is("cloudflare-ech.com"));
     assert!(!is("api.openai.com"));
 }
+
+#[test]
+fn resolvers_are_known_by_whole_labels() {
+    let table = table();
+    for (name, expected) in [
+        ("dns.google", true),
+        ("DNS.Google.", true),
+        ("8888.dns.google", true),
+        ("abc123.dns.nextdns.io", true),
+        ("mozilla.cloudflare-dns.com", true),
+        ("dns11.quad9.net", true),
+        ("doh.familyshield.opendns.com", true),
+        // Their own pages.
+        ("adguard-dns.com", false),
+        ("www.opendns.com", false),
+        ("evildns.google", false),
+        ("dns.google.evil.example", false),
+        ("google", false),
+        ("api.openai.com", false),
+    ] {
+        let host = HostName::from_wire(name.as_bytes()).expect("a name");
+        let family = table.identify(&host).and_then(|known| known.api_family);
+        assert_eq!(family == Some(ApiFamily::Dns), expected, "{name}");
+    }
+}

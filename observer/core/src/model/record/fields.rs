@@ -160,7 +160,7 @@ fields! { |r|
         front: Text "" nullable, since 1, "CDN or proxy before the service; the hosting cloud then cannot be seen." => r.identity.front;
         path_kind: Text "" required, since 1, "Path the bytes took." [PathKind::WORDS] => r.identity.path_kind.unwrap_or(PathKind::Unknown);
         path_elements: TextList "" nullable, since 1, "Gateways on the path, as the operator declared them." => known(&r.identity.path_elements);
-        blind_reason: Text "" nullable, since 1, "Why the service could not be seen." [BlindReason::WORDS] => r.identity.blind_reason;
+        blind_reason: Text "" nullable, since 1, "Why the service could not be seen, or what a resolver was asked." [BlindReason::WORDS] => r.identity.blind_reason;
         basis: Text "" nullable, since 1, "Evidence the identity rests on." => r.identity.basis;
         confidence: Text "" nullable, since 1, "How sure it is." => r.identity.confidence;
         evidence: Text "" nullable, since 1, "The evidence itself." => r.identity.evidence;
