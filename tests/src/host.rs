@@ -121,6 +121,13 @@ impl Host {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// Changes the host's packet filter: one rule, in the words of `iptables`.
+    pub fn iptables(&self, rule: &str) -> Result<()> {
+        let mut command = Command::new("iptables");
+        command.args(rule.split(' '));
+        self.tool(command, None).map(drop)
+    }
+
     /// Writes a setting of the host's own network namespace, such as `net.ipv4.ip_forward`; a name with `/` is
     /// taken as a path, for devices with a dot.
     pub fn sysctl(&self, name: &str, value: &str) -> Result<()> {

@@ -7,7 +7,6 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    process::Command,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -131,15 +130,9 @@ fn translate(host: &Host, chain: &str, far: IpAddr) -> Result<()> {
         let rule = format!(
             "-t nat -A {chain} -p {protocol} -d {SERVICE} --dport {SERVICE_PORT} -j DNAT --to-destination {far}:{PORT}"
         );
-        iptables(host, &rule)?;
+        host.iptables(&rule)?;
     }
     Ok(())
-}
-
-fn iptables(host: &Host, rule: &str) -> Result<()> {
-    let mut command = Command::new("iptables");
-    command.args(rule.split(' '));
-    host.tool(command, None).map(drop)
 }
 
 #[test]
@@ -285,10 +278,7 @@ fn pods_behind_a_service_of_their_node_know_each_other() {
                 &format!("route add {far}/32 dev bridge"),
             ])?;
             translate(node, "PREROUTING", far)?;
-            iptables(
-                node,
-                &format!("-t nat -A POSTROUTING -d {far} -j MASQUERADE"),
-            )?;
+            node.iptables(&format!("-t nat -A POSTROUTING -d {far} -j MASQUERADE"))?;
             let device = bed.net.near_device;
             let route = format!("route add {SERVICE}/32 via {GATEWAY} dev {device} onlink");
             bed.net.near.ip(&[&route])?;

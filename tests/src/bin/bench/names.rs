@@ -1,7 +1,7 @@
 //! What it takes to hear the names of new connections: each says a TLS hello. Captures on against captures off, the agent
 //! against none, and the same where the host tracks connections, so that the kernel is asked about each.
 
-use std::{fs, process::Command};
+use std::fs;
 
 use anyhow::Result;
 use observer_tests::{Host, scratch::Scratch};
@@ -14,6 +14,8 @@ use crate::{
 };
 
 const WHAT: &str = "new connections that say a hello";
+/// A host tracks connections while a rule asks for their state.
+const TRACKING: &str = "OUTPUT -m conntrack --ctstate NEW -j ACCEPT";
 
 pub fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let directory = Scratch::new("observer-bench-names-")?;
@@ -43,35 +45,18 @@ pub fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
     ])
 }
 
-/// A host tracks connections while a rule asks for their state.
+/// A host with that rule, until this is dropped.
 struct Tracking<'a>(&'a Host);
 
 impl<'a> Tracking<'a> {
     fn start(host: &'a Host) -> Result<Self> {
-        rule(host, "-A")?;
+        host.iptables(&format!("-A {TRACKING}"))?;
         Ok(Self(host))
     }
 }
 
 impl Drop for Tracking<'_> {
     fn drop(&mut self) {
-        let _ = rule(self.0, "-D");
+        let _ = self.0.iptables(&format!("-D {TRACKING}"));
     }
-}
-
-fn rule(host: &Host, how: &str) -> Result<()> {
-    let mut command = Command::new("iptables");
-    command.args([
-        "-w",
-        how,
-        "OUTPUT",
-        "-m",
-        "conntrack",
-        "--ctstate",
-        "NEW",
-        "-j",
-        "ACCEPT",
-    ]);
-    host.tool(command, None)?;
-    Ok(())
 }
