@@ -1,4 +1,4 @@
-//! The pure stages of observer: decode, attribute, identify, aggregate, and the pipeline that orders them. Time, ids and file
+//! The pure stages of observer: decode, attribute, identify, price, aggregate, and the pipeline that orders them. Time, ids and file
 //! contents arrive as arguments: nothing here reads a clock, a file, a socket or the kernel.
 
 #![forbid(unsafe_code)]
@@ -9,3 +9,4 @@ pub mod decode;
 pub mod identify;
 pub mod model;
 pub mod pipeline;
+pub mod price;

@@ -1,15 +1,18 @@
 //! The types that pass between the stages: values and their words, no behaviour of any one stage.
 
 pub mod churn;
+pub mod cost;
 pub mod counters;
 pub mod flow;
 pub mod host_name;
 pub mod identity;
 pub mod kernel;
 pub mod lookup;
+pub mod money;
 pub mod names;
 pub mod record;
 pub mod signal;
+pub mod size;
 pub mod time;
 pub mod workload;
 

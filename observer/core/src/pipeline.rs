@@ -19,6 +19,7 @@ use crate::{
         record::{FlowRecord, RecordContext},
         time::{Moment, UnixUs},
     },
+    price::plan::Pricing,
 };
 
 /// What one agent knows of its flows, from tick to tick.
@@ -30,6 +31,7 @@ pub struct Pipeline {
     balance: Balance,
     totals: Totals,
     series: Series,
+    pricing: Option<Pricing>,
     tick: u32,
     /// Every flow that had changed before was handed over by then.
     read_until: UnixUs,
@@ -45,6 +47,8 @@ pub struct PipelineConfig {
     /// Flows followed at the same time; [`FLOWS_MAX`] unless memory is short.
     pub flows_max: usize,
     pub series: SeriesSettings,
+    /// Nothing is priced where `None`.
+    pub pricing: Option<Pricing>,
 }
 
 impl PipelineConfig {
@@ -56,6 +60,7 @@ impl PipelineConfig {
             started,
             flows_max: FLOWS_MAX,
             series: SeriesSettings::default(),
+            pricing: None,
         }
     }
 }
@@ -103,6 +108,7 @@ impl Pipeline {
             started,
             flows_max,
             series,
+            pricing,
         } = config;
         let boot_unix_ns = i64::try_from(started.monotonic_ns).map_or(0, |monotonic_ns| {
             started.unix_ns.saturating_sub(monotonic_ns)
@@ -114,6 +120,7 @@ impl Pipeline {
             balance: Balance::default(),
             totals: Totals::default(),
             series: Series::new(&series),
+            pricing,
             tick: 0,
             read_until: UnixUs::from_ns(started.unix_ns),
             read_ring_losses: 0,
@@ -156,8 +163,16 @@ impl Pipeline {
         self.series = Series::new(settings);
     }
 
+    /// Prices are others from now on.
+    pub fn set_pricing(&mut self, pricing: Option<Pricing>) {
+        self.pricing = pricing;
+    }
+
     /// Says what is the same in all records from now on.
     pub fn set_context(&mut self, context: Arc<RecordContext>) {
+        if let Some(pricing) = &mut self.pricing {
+            pricing.stand(&context.source);
+        }
         self.context = context;
     }
 
@@ -240,13 +255,19 @@ impl Pipeline {
     ) {
         match self.table.apply(flow, interval) {
             Applied::Changed(change) => {
-                self.credit
-                    .record(uplinks(flow, lookup), flow.tag, &change.counters);
-                let record = self.record(flow, &change, interval, lookup);
+                let uplinks = uplinks(flow, lookup);
+                self.credit.record(uplinks, flow.tag, &change.counters);
+                let mut record = self.record(flow, &change, interval, lookup);
+                // What crosses no uplink is on nobody's bill.
+                if uplinks.iter().any(Option::is_some) {
+                    let pricing = self.pricing.as_mut();
+                    record.cost = pricing.map(|pricing| pricing.of(&record.identity, interval.end));
+                }
                 let recorded = Recorded {
                     identity: &record.identity,
                     workload: &record.workload,
                     counters: &change.counters,
+                    cost: record.cost.as_deref(),
                     ended: change.ends.then_some(change.outcome),
                     fresh: change.fresh,
                 };
@@ -288,6 +309,7 @@ impl Pipeline {
             translation: lookup.translation(flow),
             identity: lookup.identity(flow),
             workload: lookup.workload(flow),
+            cost: None,
         }
     }
 

@@ -4,12 +4,15 @@
 use std::{env, fs, path::Path, sync::Arc};
 
 use observer_core::model::{
+    cost::{CostPlan, PlanPart, RateFacts},
     counters::Counters,
     flow::{Comm, Endpoint, FlowFlags, FlowId, FlowKey, FlowTotals, Owner, Timing, Translation},
     identity::{Basis, Confidence, Identity, Word},
+    money::{Price, Unit},
     names::{
-        ApiFamily, ApiState, BlindReason, Initiator, Outcome, OwnerBasis, OwnerMissing, PathKind,
-        Protocol, RecordKind,
+        ApiFamily, ApiState, BilledDirection, BlindReason, CostAssumption, CostSide, Initiator,
+        Outcome, OwnerBasis, OwnerMissing, PathKind, PriceStatus, Protocol, RateKind, RecordKind,
+        UnpricedReason,
     },
     record::{FIELDS, FieldKind, FlowRecord, RecordContext, SourcePlace},
     time::UnixUs,
@@ -46,6 +49,7 @@ fn full() -> FlowRecord {
         }),
         identity: Arc::new(identity()),
         workload: Arc::new(workload()),
+        cost: Some(Arc::new(cost())),
     }
 }
 
@@ -131,6 +135,29 @@ fn identity() -> Identity {
     }
 }
 
+fn cost() -> CostPlan {
+    CostPlan {
+        currency: "USD".into(),
+        assumption: CostAssumption::FirstTier,
+        parts: vec![PlanPart {
+            rate: Arc::new(RateFacts {
+                id: "aws-internet-us-east-1".into(),
+                cloud: "aws".into(),
+                kind: RateKind::Internet,
+                direction: BilledDirection::Egress,
+                unit: Unit::Gibibyte,
+                status: PriceStatus::Verified,
+                source: "an offer file".into(),
+                as_of: Some("2026-07-20".into()),
+                discount: None,
+            }),
+            price: Price::parse("0.09").expect("a price"),
+            side: CostSide::Local,
+        }],
+        unpriced: Some(UnpricedReason::ElementNoRate),
+    }
+}
+
 fn workload() -> Workload {
     let word = |word: &str| Some(Word::from(word));
     Workload {
@@ -164,6 +191,7 @@ fn bare() -> FlowRecord {
         translation: None,
         identity: Arc::default(),
         workload: Arc::default(),
+        cost: None,
         ..full
     }
 }

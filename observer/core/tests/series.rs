@@ -83,6 +83,8 @@ impl Sums {
     fn add(&mut self, metric: SeriesMetric, value: &SeriesValue) {
         match value {
             SeriesValue::Count(count) => self.count(metric, *count),
+            // Nothing of this test is priced.
+            SeriesValue::Cost(_) => {}
             SeriesValue::Times(times) => self.times.entry(metric).or_default().add(times),
         }
     }
@@ -156,6 +158,7 @@ impl Model {
         let recorded = Recorded {
             identity: &self.identities[identity],
             workload: &self.workloads[workload],
+            cost: None,
             counters: &counters,
             ended,
             fresh: Timing {
@@ -211,7 +214,7 @@ fn series(snapshot: &SeriesSnapshot) -> usize {
 
 const fn lines(value: &SeriesValue) -> usize {
     match value {
-        SeriesValue::Count(_) => 1,
+        SeriesValue::Count(_) | SeriesValue::Cost(_) => 1,
         SeriesValue::Times(_) => HISTOGRAM_SERIES,
     }
 }
@@ -306,6 +309,7 @@ fn what_the_words_are_not_is_unknown_and_long_names_are_cut() {
     let recorded = Recorded {
         identity: &Arc::default(),
         workload: &Arc::new(workload),
+        cost: None,
         counters: &counters,
         ended: None,
         fresh: Timing::default(),
@@ -361,6 +365,7 @@ fn ten_thousand_workloads_stay_within_the_limit() {
             let recorded = Recorded {
                 identity,
                 workload,
+                cost: None,
                 counters: &counters,
                 ended: Some(Outcome::Closed),
                 fresh: Timing {
@@ -390,7 +395,7 @@ fn ten_thousand_workloads_stay_within_the_limit() {
         .filter(|(labels, _)| labels[0] == "egress")
         .map(|(_, value)| match value {
             SeriesValue::Count(bytes) => *bytes,
-            SeriesValue::Times(_) => 0,
+            SeriesValue::Cost(_) | SeriesValue::Times(_) => 0,
         })
         .sum();
     assert_eq!(egress, 1_500 * (ALL * DESTINATIONS) as u64);

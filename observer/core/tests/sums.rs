@@ -200,7 +200,7 @@ fn metrics(snapshot: &Snapshot) -> (u64, u64) {
         rows.flat_map(|series| &series.rows)
             .map(|(_, value)| match value {
                 SeriesValue::Count(count) => *count,
-                SeriesValue::Times(_) => 0,
+                SeriesValue::Cost(_) | SeriesValue::Times(_) => 0,
             })
             .sum()
     };

@@ -27,7 +27,7 @@ use self::{
 use crate::model::{
     counters::Counters,
     identity::Word,
-    names::{BlindReason, Direction, Label, Outcome, SeriesMetric},
+    names::{BlindReason, Direction, Label, Outcome, SeriesMetric, UnpricedReason},
 };
 
 /// All sums of one agent since its start.
@@ -39,6 +39,7 @@ pub struct Series {
     idle_ns: u64,
     expired: u64,
     blind: [u64; BlindReason::ALL.len()],
+    unpriced: [u64; UnpricedReason::ALL.len()],
 }
 
 /// All series at one moment.
@@ -51,6 +52,9 @@ pub struct SeriesSnapshot {
     pub expired: u64,
     /// Wire bytes of both directions of flows in which something could not be seen, by the reason, in the order of [`BlindReason::ALL`].
     pub blind_bytes: [u64; BlindReason::ALL.len()],
+    /// Wire bytes that were sent over an uplink and have no price, or not all of it, by the reason, in the order of
+    /// [`UnpricedReason::ALL`].
+    pub unpriced_bytes: [u64; UnpricedReason::ALL.len()],
 }
 
 /// The series of one metric, in no order.
@@ -88,11 +92,19 @@ impl Series {
             idle_ns: u64::try_from(idle_expiry.as_nanos()).unwrap_or(u64::MAX),
             expired: 0,
             blind: [0; BlindReason::ALL.len()],
+            unpriced: [0; UnpricedReason::ALL.len()],
         }
     }
 
     /// Adds one record.
     pub fn record(&mut self, recorded: &Recorded<'_>, now_ns: u64) {
+        if let Some((reason, bytes)) = recorded
+            .cost
+            .and_then(|plan| plan.unpriced_bytes(recorded.counters))
+            && let Some(sum) = self.unpriced.get_mut(reason as usize)
+        {
+            *sum = sum.saturating_add(bytes);
+        }
         if self.scratch.add(recorded) {
             self.fold(now_ns);
         }
@@ -127,6 +139,7 @@ impl Series {
             overflowed: self.limits.overflowed,
             expired: self.expired,
             blind_bytes: self.blind,
+            unpriced_bytes: self.unpriced,
         }
     }
 
@@ -147,6 +160,7 @@ impl Series {
             fold_bytes(&tally, tables, limits, now_ns);
             fold_flows(&tally, tables, limits, now_ns);
             fold_times(&tally, tables, limits, now_ns);
+            fold_cost(&tally, tables, limits, now_ns);
         }
     }
 }
@@ -205,6 +219,29 @@ fn fold_times(tally: &Tally, tables: &mut [Table], limits: &mut Limits, now_ns: 
     }
 }
 
+/// A direction that counted something has a series, if only of 0: a gateway's first byte is seen as an increase.
+fn fold_cost(tally: &Tally, tables: &mut [Table], limits: &mut Limits, now_ns: u64) {
+    let Some((currency, costs)) = &tally.cost else {
+        return;
+    };
+    for direction in Direction::BOTH {
+        if direction.of(tally.counters.wire_bytes) == 0 {
+            continue;
+        }
+        let source = Source {
+            currency: Some(currency),
+            ..tally.source(Some(direction), None)
+        };
+        let delta = [(
+            SeriesMetric::EgressCostEstimate,
+            Delta::Cost(direction.of(*costs)),
+        )];
+        for table in &mut *tables {
+            table.add(&source, &delta, limits, now_ns);
+        }
+    }
+}
+
 impl Tally {
     fn source(&self, direction: Option<Direction>, outcome: Option<Outcome>) -> Source<'_> {
         Source {
@@ -212,6 +249,7 @@ impl Tally {
             workload: &self.workload,
             direction,
             outcome,
+            currency: None,
         }
     }
 }

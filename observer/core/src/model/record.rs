@@ -5,6 +5,7 @@ mod fields;
 use std::sync::Arc;
 
 use super::{
+    cost::CostPlan,
     counters::Counters,
     flow::{Endpoint, FlowId, FlowTotals, Translation},
     identity::Identity,
@@ -16,7 +17,7 @@ use super::{
 pub use fields::FIELDS;
 
 /// Raised when a field is added, removed, or changes its meaning.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 
 /// One flow in one interval. [`FlowRecord::write_json`] gives exactly the fields of [`FIELDS`], in their order.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct FlowRecord {
     pub translation: Option<Translation>,
     pub identity: Arc<Identity>,
     pub workload: Arc<Workload>,
+    /// What is charged for it; `None` where it crosses no uplink, or there is no price book.
+    pub cost: Option<Arc<CostPlan>>,
 }
 
 impl FlowRecord {

@@ -5,9 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::histogram::Histogram;
 use crate::model::{
+    cost::CostPlan,
     counters::Counters,
     flow::Timing,
-    identity::Identity,
+    identity::{Identity, Word},
+    money::Money,
     names::{Outcome, SeriesMetric},
     workload::Workload,
 };
@@ -29,6 +31,8 @@ pub struct Recorded<'a> {
     pub identity: &'a Arc<Identity>,
     pub workload: &'a Arc<Workload>,
     pub counters: &'a Counters,
+    /// What is charged for it; `None` where nothing is priced.
+    pub cost: Option<&'a CostPlan>,
     /// Where the flow got its outcome with this record.
     pub ended: Option<Outcome>,
     /// Times that no earlier record of the flow had.
@@ -41,6 +45,8 @@ pub struct Tally {
     pub identity: Arc<Identity>,
     pub workload: Arc<Workload>,
     pub counters: Counters,
+    /// Currency, and the estimate by direction; `None` where nothing was priced.
+    pub cost: Option<(Word, [Money; 2])>,
     /// By outcome, in the order of [`Outcome::ALL`].
     pub flows: [u64; Outcome::ALL.len()],
     /// In the order of [`TIMES`].
@@ -62,10 +68,20 @@ impl Scratch {
             identity: Arc::clone(recorded.identity),
             workload: Arc::clone(recorded.workload),
             counters: Counters::default(),
+            cost: None,
             flows: [0; Outcome::ALL.len()],
             times: [const { None }; TIMES.len()],
         });
         tally.counters = tally.counters.plus(recorded.counters);
+        if let Some(plan) = recorded.cost.filter(|plan| !plan.parts.is_empty()) {
+            let costs = plan.cost_by_direction(recorded.counters);
+            let (_, sums) = tally
+                .cost
+                .get_or_insert_with(|| (plan.currency.clone(), [Money::ZERO; 2]));
+            for (sum, cost) in sums.iter_mut().zip(costs) {
+                *sum += cost;
+            }
+        }
         if let Some(flows) = recorded
             .ended
             .and_then(|outcome| tally.flows.get_mut(outcome as usize))

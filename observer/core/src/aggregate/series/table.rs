@@ -9,6 +9,7 @@ use super::{
 };
 use crate::model::{
     identity::{Identity, Word},
+    money::Money,
     names::{Direction, Label, Outcome, SeriesMetric},
     workload::Workload,
 };
@@ -30,12 +31,14 @@ pub struct Source<'a> {
     pub workload: &'a Workload,
     pub direction: Option<Direction>,
     pub outcome: Option<Outcome>,
+    pub currency: Option<&'a Word>,
 }
 
 /// What is added to one metric.
 #[derive(Clone, Copy, Debug)]
 pub enum Delta<'a> {
     Count(u64),
+    Cost(Money),
     Times(&'a Histogram),
 }
 
@@ -43,6 +46,7 @@ pub enum Delta<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SeriesValue {
     Count(u64),
+    Cost(Money),
     Times(Box<Histogram>),
 }
 
@@ -118,7 +122,7 @@ impl Table {
         let mut renamed = false;
         for (label, word) in self.labels.iter().zip(&mut self.key) {
             let other = match label {
-                Label::Direction | Label::Outcome => continue,
+                Label::Direction | Label::Outcome | Label::Currency => continue,
                 Label::Cloud => limits.cloud(word.clone()),
                 Label::Region
                 | Label::Provider
@@ -193,8 +197,10 @@ impl Row {
 fn add(cell: &mut Option<SeriesValue>, delta: Delta<'_>) {
     match (cell, delta) {
         (Some(SeriesValue::Count(sum)), Delta::Count(more)) => *sum = sum.saturating_add(more),
+        (Some(SeriesValue::Cost(sum)), Delta::Cost(more)) => *sum += more,
         (Some(SeriesValue::Times(sum)), Delta::Times(more)) => sum.add(more),
         (cell, Delta::Count(count)) => *cell = Some(SeriesValue::Count(count)),
+        (cell, Delta::Cost(cost)) => *cell = Some(SeriesValue::Cost(cost)),
         (cell, Delta::Times(times)) => *cell = Some(SeriesValue::Times(Box::new(*times))),
     }
 }
@@ -243,6 +249,9 @@ impl Source<'_> {
             Label::Outcome => self
                 .outcome
                 .map_or_else(|| words.unknown.clone(), |end| words.outcome(end)),
+            Label::Currency => self
+                .currency
+                .map_or_else(|| words.unknown.clone(), Word::clone),
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::model::{
     flow::{Endpoint, Owner},
     identity::Word,
     names::{
-        ApiFamily, ApiState, BlindReason, Initiator, Outcome, OwnerBasis, OwnerMissing, PathKind,
-        Protocol, RecordKind,
+        ApiFamily, ApiState, BlindReason, CostAssumption, Initiator, Outcome, OwnerBasis,
+        OwnerMissing, PathKind, Protocol, RecordKind, UnpricedReason,
     },
 };
 
@@ -166,10 +166,11 @@ fields! { |r|
         evidence: Text "" nullable, since 1, "The evidence itself." => r.identity.evidence;
     }
     "cost" {
-        cost_estimate: Decimal "currency" nullable, since 1, "Estimated egress cost of this interval." => NOT_SEEN;
-        currency: Text "" nullable, since 1, "ISO 4217 code." => NOT_SEEN;
-        cost_assumption: Text "" nullable, since 1, "What the estimate assumes." => NOT_SEEN;
-        cost_components: ObjectList "" nullable, since 1, "Each rate with its status, source and date." => NOT_SEEN;
+        cost_estimate: Decimal "currency" nullable, since 1, "Estimated cost of this interval's bytes, at the prices of `cost_components`; never a bill. 0 where the way is free, null where it has no price." => r.cost.as_ref().and_then(|plan| plan.cost(&r.counters));
+        currency: Text "" nullable, since 1, "ISO 4217 code." => r.cost.as_ref().map(|plan| &plan.currency);
+        cost_assumption: Text "" nullable, since 1, "Where in its tiers the estimate takes each byte to be." [CostAssumption::WORDS] => r.cost.as_ref().map(|plan| plan.assumption);
+        cost_components: ObjectList "" nullable, since 1, "Each rate that was charged: bytes, price of a unit, cost, and its status, source and date." => r.cost.as_ref().and_then(|plan| plan.components(&r.counters));
+        unpriced_reason: Text "" nullable, since 3, "Why sent bytes have no price, or not all of it." [UnpricedReason::WORDS] => r.cost.as_ref().and_then(|plan| plan.unpriced);
     }
     "verdicts" {
         verdicts: ObjectList "" nullable, since 1, "Per contract and rule: verdict and reason." => NOT_SEEN;

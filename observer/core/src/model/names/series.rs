@@ -1,0 +1,80 @@
+//! Labels, and the metrics that are summed over records.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+words! {
+    /// Labels of the metrics that are summed over records, in the order in which they are written.
+    Label {
+        Direction = "direction",
+        Cloud = "cloud",
+        Region = "region",
+        Provider = "provider",
+        Vendor = "vendor",
+        Service = "service",
+        ApiState = "api_state",
+        PathKind = "path_kind",
+        Namespace = "namespace",
+        Workload = "workload",
+        Outcome = "outcome",
+        Currency = "currency",
+    }
+}
+
+words! {
+    /// Metrics that are summed over records.
+    SeriesMetric {
+        WireBytes = "observer_wire_bytes_total",
+        PayloadBytes = "observer_payload_bytes_total",
+        Packets = "observer_packets_total",
+        RetransmittedBytes = "observer_retransmitted_bytes_total",
+        Flows = "observer_flows_total",
+        ConnectSeconds = "observer_connect_seconds",
+        RttSeconds = "observer_rtt_seconds",
+        FirstByteSeconds = "observer_first_byte_seconds",
+        EgressCostEstimate = "observer_egress_cost_estimate_total",
+    }
+}
+
+impl SeriesMetric {
+    /// All labels it can have.
+    #[must_use]
+    pub const fn labels(self) -> &'static [Label] {
+        use Label::{
+            ApiState, Cloud, Currency, Direction, Namespace, Outcome, PathKind, Provider, Region,
+            Service, Vendor, Workload,
+        };
+        match self {
+            Self::WireBytes | Self::PayloadBytes | Self::Packets | Self::RetransmittedBytes => &[
+                Direction, Cloud, Region, Provider, Vendor, Service, ApiState, PathKind, Namespace,
+                Workload,
+            ],
+            Self::Flows => &[
+                Cloud, Region, Provider, Vendor, Service, ApiState, PathKind, Namespace, Workload,
+                Outcome,
+            ],
+            Self::EgressCostEstimate => &[
+                Direction, Cloud, Region, Provider, Vendor, Service, ApiState, PathKind, Namespace,
+                Workload, Currency,
+            ],
+            Self::ConnectSeconds | Self::RttSeconds | Self::FirstByteSeconds => {
+                &[Cloud, Region, Provider, Service, ApiState, PathKind]
+            }
+        }
+    }
+
+    /// Whether its values are times of which the distribution is kept.
+    #[must_use]
+    pub const fn is_histogram(self) -> bool {
+        match self {
+            Self::ConnectSeconds | Self::RttSeconds | Self::FirstByteSeconds => true,
+            Self::WireBytes
+            | Self::PayloadBytes
+            | Self::Packets
+            | Self::RetransmittedBytes
+            | Self::EgressCostEstimate
+            | Self::Flows => false,
+        }
+    }
+}

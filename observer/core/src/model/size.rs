@@ -1,0 +1,82 @@
+//! Sizes as people write them: `12TB`, `1.5 TiB`, `100`. Decimal and binary units are told apart; there is no rounding.
+
+const UNITS: [(&str, u64); 11] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("PiB", 1 << 50),
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("PB", 1_000_000_000_000_000),
+    ("B", 1),
+];
+
+/// Bytes.
+///
+/// # Errors
+/// Where the text is no size, or none of whole bytes below 2^64.
+pub fn parse(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no size such as `12TB`, `1.5TiB` or a number of bytes");
+    let text = text.trim();
+    let unit = UNITS.iter().find(|(word, _)| text.ends_with(word));
+    let (number, factor) = match unit {
+        Some((word, factor)) => (text.strip_suffix(word).unwrap_or_default().trim(), *factor),
+        None => (text, 1),
+    };
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !is_number(whole) || !is_number(part) || part.len() > 12 {
+        return Err(wrong());
+    }
+    let scale = 10_u128.pow(u32::try_from(part.len()).map_err(|_| wrong())?);
+    let digits: u128 = format!("{whole}{part}").parse().map_err(|_| wrong())?;
+    let bytes = digits.checked_mul(u128::from(factor)).ok_or_else(wrong)?;
+    if bytes % scale != 0 {
+        return Err(wrong());
+    }
+    u64::try_from(bytes / scale).map_err(|_| wrong())
+}
+
+/// The shortest text that is read back as the same bytes.
+pub fn text(bytes: u64) -> String {
+    let whole = UNITS
+        .iter()
+        .filter(|(_, factor)| bytes != 0 && bytes.is_multiple_of(*factor));
+    match whole.max_by_key(|(_, factor)| *factor) {
+        Some((word, factor)) => format!("{}{word}", bytes / factor),
+        None => "0B".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_exact() {
+        for (text_of, bytes) in [
+            ("12TB", Some(12_000_000_000_000)),
+            ("12TiB", Some(12 << 40)),
+            ("1.5 GiB", Some(3 << 29)),
+            ("0.1kB", Some(100)),
+            ("100", Some(100)),
+            ("0", Some(0)),
+            ("0.1KiB", None),
+            ("12 tera", None),
+            ("-1GB", None),
+            ("", None),
+            ("TB", None),
+            ("1.2.3GB", None),
+            ("99999999PB", None),
+        ] {
+            let read = parse(text_of);
+            assert_eq!(read.clone().ok(), bytes, "{text_of}");
+            if let Ok(bytes) = read {
+                assert_eq!(parse(&text(bytes)), Ok(bytes), "{}", text(bytes));
+            }
+        }
+    }
+}
