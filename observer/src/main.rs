@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod metrics;
 mod place;
+mod prices;
 mod probe;
 mod support;
 mod workload;

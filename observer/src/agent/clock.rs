@@ -35,3 +35,10 @@ pub fn generation(started: Moment) -> u32 {
     let [a, b, c, d, ..] = (started.monotonic_ns / 1_000_000).to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
 }
+
+/// What the start took, and the kernel's address table of it, as a JSON line for the benchmark.
+pub fn print_start(began: Moment, address_table_time: Duration) {
+    let start_ns = now().monotonic_ns.saturating_sub(began.monotonic_ns);
+    let address_table_ns = address_table_time.as_nanos();
+    eprintln!("{{\"start_ns\":{start_ns},\"address_table_ns\":{address_table_ns}}}");
+}

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use observer_core::{
     identify::{address::AddressTable, name::NameTable},
     model::record::RecordContext,
+    price::book::Book,
 };
 
 use super::reload::with_config;
@@ -15,7 +16,10 @@ use crate::config::Loaded;
 ///
 /// # Errors
 /// Where the kernel tells neither name nor boot.
-pub fn of(loaded: &Loaded, addresses: &AddressTable, names: &NameTable) -> Result<RecordContext> {
+pub fn of(
+    loaded: &Loaded,
+    (addresses, names, book): (&AddressTable, &NameTable, &Book),
+) -> Result<RecordContext> {
     let host = match &loaded.config.host {
         Some(host) => host.clone(),
         None => nix::unistd::gethostname()
@@ -30,6 +34,7 @@ pub fn of(loaded: &Loaded, addresses: &AddressTable, names: &NameTable) -> Resul
         boot_id: boot_id.trim().to_owned(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         catalog_version: Some(catalog_version(addresses, names)),
+        price_version: Some(book.version().to_owned()),
         ..RecordContext::default()
     };
     Ok(with_config(&context, loaded))

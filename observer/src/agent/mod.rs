@@ -59,6 +59,7 @@ use crate::{
     config::Config,
     metrics::{self, BuildInfo, FaultState, Readiness, Shared, Web},
     place::{self, Dmi, Endpoints, Found, Overrides},
+    prices,
     probe::{self, Probe, conntrack::Conntrack, health::Finding},
     workload::Workloads,
 };
@@ -209,7 +210,9 @@ impl Agent {
         let addresses = networks.table;
         let mut names = Names::new(files.names()?, networks.zones);
         names.declare(declared(&settings.loaded.config.paths));
-        let context = Arc::new(context::of(&settings.loaded, &addresses, names.table())?);
+        let pricing = prices::pricing(&settings.loaded.config.price)?;
+        let versions = (&addresses, names.table(), &**pricing.book());
+        let context = Arc::new(context::of(&settings.loaded, versions)?);
         let mut earlier = output::earlier(flows, &context.boot_id)?;
         let output = Output::open(flows, earlier.tails.whole_bytes, hurry)?;
         let started = clock::now();
@@ -232,6 +235,7 @@ impl Agent {
         let namespaces = Namespaces::of(&probe.uplinks);
         let config = PipelineConfig {
             series: series(&settings.loaded.config.metrics)?,
+            pricing: Some(pricing),
             ..PipelineConfig::new(Arc::clone(&context), started)
         };
         let pipeline = if probe.reused {
@@ -252,9 +256,7 @@ impl Agent {
             );
         }
         if settings.print_tick_times {
-            let start_ns = clock::now().monotonic_ns.saturating_sub(began.monotonic_ns);
-            let address_table_ns = probe.address_table_time.as_nanos();
-            eprintln!("{{\"start_ns\":{start_ns},\"address_table_ns\":{address_table_ns}}}");
+            clock::print_start(began, probe.address_table_time);
         }
         Ok(Self {
             probe,

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use observer_core::{
     aggregate::SeriesSettings, identify::name::NameTable, model::record::RecordContext,
+    price::plan::Pricing,
 };
 use tokio::sync::watch;
 
@@ -17,6 +18,7 @@ use crate::{
     config::{Loaded, Sources},
     metrics::{self, Shared, Web},
     place::Overrides,
+    prices,
 };
 
 /// The configuration in force, and where to look for the next one.
@@ -78,11 +80,12 @@ impl Reload {
         let mut read = || {
             let web = self.web.read(loaded.config.web_config.as_deref())?;
             let series = series(&loaded.config.metrics)?;
+            let pricing = prices::pricing(&loaded.config.price)?;
             let files = files(&loaded.config);
             agent.replace_catalogue(files.addresses()?, files.names()?)?;
-            anyhow::Ok((web, series))
+            anyhow::Ok((web, series, pricing))
         };
-        let (web, series) = match read() {
+        let (web, series, pricing) = match read() {
             Ok(read) => read,
             Err(error) => {
                 eprintln!("observer: reload failed, the old configuration stays: {error:#}");
@@ -102,6 +105,7 @@ impl Reload {
         };
         let has_new_series = loaded.config.metrics != self.in_force.config.metrics;
         agent.take_over(&loaded, has_new_series.then_some(&series));
+        agent.replace_prices(pricing);
         shared.build(agent.build_info());
         self.web.take(web);
         let _ = self.saying.send(overrides(&loaded.config.source));
@@ -165,6 +169,21 @@ impl Agent {
         });
         self.pipeline.set_context(Arc::clone(&self.context));
         Ok(())
+    }
+
+    /// Prices records by another book, or other assumptions, from now on.
+    fn replace_prices(&mut self, mut pricing: Pricing) {
+        let version = pricing.book().version();
+        if self.context.price_version.as_deref() != Some(version) {
+            eprintln!("observer: price book `{version}` is in force");
+            self.context = Arc::new(RecordContext {
+                price_version: Some(version.to_owned()),
+                ..(*self.context).clone()
+            });
+            self.pipeline.set_context(Arc::clone(&self.context));
+        }
+        pricing.stand(&self.context.source);
+        self.pipeline.set_pricing(Some(pricing));
     }
 
     /// Works by `loaded` from the next record on. Cannot fail: it was checked whole.

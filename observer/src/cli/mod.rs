@@ -4,6 +4,7 @@ mod catalog;
 mod classify;
 mod detach;
 mod doctor;
+mod price;
 mod report;
 mod run;
 mod support_bundle;
@@ -32,6 +33,9 @@ enum Verb {
     /// Show, check, compare and renew the table of address ranges.
     #[command(subcommand)]
     Catalog(catalog::Catalog),
+    /// Show and check price books, and say what bytes would cost.
+    #[command(subcommand)]
+    Price(price::Price),
     /// Remove every program, link and pin of ours from the kernel.
     Detach(detach::Arguments),
     /// Write what a maintainer needs into one archive, names taken out.
@@ -58,6 +62,7 @@ pub fn main() -> ExitCode {
         Verb::Doctor(arguments) => doctor::run(&arguments),
         Verb::Classify(arguments) => classify::run(&arguments),
         Verb::Catalog(catalog) => catalog::run(&catalog),
+        Verb::Price(price) => price::run(&price),
         Verb::Detach(arguments) => detach::run(&arguments),
         Verb::SupportBundle(arguments) => support_bundle::run(&arguments),
         Verb::Report(report) => report::run(&report),

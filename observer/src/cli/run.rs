@@ -137,6 +137,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         let files = files(&loaded.config);
         files.addresses()?;
         files.names()?;
+        crate::prices::pricing(&loaded.config.price)?;
         print(&match output {
             Output::Json => format!(
                 "{}\n",

@@ -3,9 +3,12 @@
 
 use serde::de::MapAccess;
 
+use observer_core::model::money::Unit;
+
 use super::value::{
-    Absolute, Bytes, Destination, FilePath, IdleExpiry, Labels, Listen, Metadata, Name, Paths,
-    SeriesMax, Switch, Tick, UdpFlows, Uplinks, Value, Word, in_file,
+    Absolute, Assumption, ByName, Bytes, Destination, FilePath, IdleExpiry, Labels, Listen,
+    Metadata, Name, Paths, SeriesMax, Switch, Tick, UdpFlows, Uplinks, Value, Volume, Word, Words,
+    Zone, in_file,
 };
 
 /// When a changed value takes effect.
@@ -118,6 +121,13 @@ keys! {
     catalog_table: FilePath = "catalog.table", None, Live;
     catalog_networks: FilePath = "catalog.networks", None, Live;
     catalog_names: FilePath = "catalog.names", None, Live;
+    price_files: Words = "price.files", None, Live;
+    price_assumption: Assumption = "price.assumption", None, Live;
+    price_volumes: ByName<Volume> = "price.volumes", None, Live;
+    price_own: Words = "price.own", None, Live;
+    price_variants: Words = "price.variants", None, Live;
+    price_units: ByName<Unit> = "price.units", None, Live;
+    price_months: ByName<Zone> = "price.months", None, Live;
     metrics_series_max: SeriesMax = "metrics.series_max", None, Live;
     metrics_idle_expiry: IdleExpiry = "metrics.idle_expiry", None, Live;
     metrics_labels: Labels = "metrics.labels", None, Live;
@@ -136,6 +146,13 @@ impl Layer {
             uplinks: Some(Uplinks::default()),
             source_metadata: Some(Metadata::default()),
             paths: Some(Paths::default()),
+            price_files: Some(Words::default()),
+            price_assumption: Some(Assumption::default()),
+            price_volumes: Some(ByName::default()),
+            price_own: Some(Words::default()),
+            price_variants: Some(Words::default()),
+            price_units: Some(ByName::default()),
+            price_months: Some(ByName::default()),
             metrics_series_max: Some(SeriesMax::default()),
             metrics_idle_expiry: Some(IdleExpiry::default()),
             metrics_labels: Some(Labels::default()),

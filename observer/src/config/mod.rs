@@ -22,9 +22,12 @@ use std::{
     time::Duration,
 };
 
+use jiff::tz::TimeZone;
+use observer_core::model::{money::Unit, names::CostAssumption};
+
 #[cfg(fuzzing)]
 pub use self::fuzzed::fuzzed;
-use self::value::typed;
+use self::value::{ByName, typed};
 pub use self::{
     check::{Row, rows},
     layer::{Layer, Reach},
@@ -63,6 +66,7 @@ pub struct Config {
     /// Lines and gateways that no address tells of.
     pub paths: Vec<DeclaredPath>,
     pub catalog: Catalog,
+    pub price: Price,
     pub metrics: Metrics,
     pub limits: Limits,
 }
@@ -85,6 +89,25 @@ pub struct Catalog {
     pub table: Option<PathBuf>,
     pub networks: Option<PathBuf>,
     pub names: Option<PathBuf>,
+}
+
+/// What the operator says of prices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// Price books, before the shipped one; the last one goes first.
+    pub files: Vec<PathBuf>,
+    /// Where in its tiers a byte is taken to be.
+    pub assumption: CostAssumption,
+    /// Bytes in a month, by rate or cloud.
+    pub volumes: BTreeMap<String, u64>,
+    /// Places whose bills are the operator's too.
+    pub own: Vec<String>,
+    /// What was chosen of what rates have as `variant`.
+    pub variants: Vec<String>,
+    /// What a gigabyte is, by cloud.
+    pub units: BTreeMap<String, Unit>,
+    /// Where months begin, by cloud.
+    pub months: BTreeMap<String, TimeZone>,
 }
 
 /// Bounds of what Prometheus is told.
@@ -138,6 +161,21 @@ impl Config {
                 zone: layer.source_zone.map(|word| word.0),
                 instance: layer.source_instance.map(|word| word.0),
                 metadata: layer.source_metadata.unwrap_or_default(),
+            },
+            price: Price {
+                files: layer
+                    .price_files
+                    .unwrap_or_default()
+                    .0
+                    .into_iter()
+                    .map(PathBuf::from)
+                    .collect(),
+                assumption: layer.price_assumption.unwrap_or_default().0,
+                volumes: by_name(layer.price_volumes, |volume| volume.0),
+                own: layer.price_own.unwrap_or_default().0,
+                variants: layer.price_variants.unwrap_or_default().0,
+                units: by_name(layer.price_units, |unit| unit),
+                months: by_name(layer.price_months, |zone| zone.0),
             },
             metrics: Metrics {
                 series_max: layer.metrics_series_max.unwrap_or_default().0,
@@ -242,6 +280,11 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn by_name<T, U>(rows: Option<ByName<T>>, value: impl Fn(T) -> U) -> BTreeMap<String, U> {
+    let rows = rows.unwrap_or_default().0.into_iter();
+    rows.map(|(name, term)| (name, value(term))).collect()
 }
 
 /// Values that are right each by itself and wrong together.

@@ -4,6 +4,7 @@
 mod list;
 mod number;
 mod paths;
+mod prices;
 mod text;
 
 use std::{fmt, marker::PhantomData};
@@ -17,6 +18,7 @@ pub use self::{
     list::{Labels, Uplink, Uplinks},
     number::{Bytes, IdleExpiry, SeriesMax, Tick, UdpFlows, typed},
     paths::{DeclaredPath, Paths},
+    prices::{Assumption, ByName, Volume, Words, Zone},
     text::{Absolute, Destination, FilePath, Listen, Metadata, Name, Switch, Word},
 };
 

@@ -9,7 +9,7 @@ use observer_core::{
     model::{
         identity::Word,
         kernel::ProgramRunTime,
-        names::{BlindReason, Fault, UNKNOWN},
+        names::{BlindReason, Fault, UNKNOWN, UnpricedReason},
     },
 };
 use prometheus::{
@@ -22,7 +22,7 @@ use super::{
     declare::{
         BALANCE_BYTES, BLIND_BYTES, BPF_RUN_SECONDS, BUILD_INFO, DEGRADED, EVENTS_LOST, FAULTS,
         INTERFACE_BYTES, Kind, Metric, OF_SNAPSHOT, RELOAD_SUCCESS, REMAINDER_BYTES,
-        SERIES_EXPIRED, SERIES_OVERFLOW, declared,
+        SERIES_EXPIRED, SERIES_OVERFLOW, UNPRICED_BYTES, declared,
     },
     published,
 };
@@ -158,6 +158,11 @@ impl Family {
                     counter.set_value(*count as f64);
                     row.set_counter(counter);
                 }
+                SeriesValue::Cost(cost) => {
+                    let mut counter = proto::Counter::default();
+                    counter.set_value(cost.to_f64());
+                    row.set_counter(counter);
+                }
                 SeriesValue::Times(times) => {
                     row.set_histogram(histogram(times, family.metric.buckets_us));
                 }
@@ -212,6 +217,7 @@ fn of_snapshot(snapshot: &Snapshot) -> Vec<proto::MetricFamily> {
         interfaces(snapshot),
         losses(snapshot),
         blind(snapshot),
+        unpriced(snapshot),
         single(SERIES_OVERFLOW, snapshot.series.overflowed as f64),
         single(SERIES_EXPIRED, snapshot.series.expired as f64),
     ]);
@@ -277,6 +283,17 @@ fn losses(snapshot: &Snapshot) -> proto::MetricFamily {
 fn blind(snapshot: &Snapshot) -> proto::MetricFamily {
     let mut family = Family::new(BLIND_BYTES);
     for (reason, bytes) in BlindReason::ALL.iter().zip(snapshot.series.blind_bytes) {
+        family.add(&[reason.word()], bytes as f64);
+    }
+    family.finish()
+}
+
+fn unpriced(snapshot: &Snapshot) -> proto::MetricFamily {
+    let mut family = Family::new(UNPRICED_BYTES);
+    for (reason, bytes) in UnpricedReason::ALL
+        .iter()
+        .zip(snapshot.series.unpriced_bytes)
+    {
         family.add(&[reason.word()], bytes as f64);
     }
     family.finish()

@@ -186,6 +186,24 @@ pub const BLIND_BYTES: Metric = Metric {
     buckets_us: &[],
 };
 
+pub const EGRESS_COST_ESTIMATE: Metric = Metric {
+    name: "observer_egress_cost_estimate_total",
+    kind: Kind::Counter,
+    unit: "",
+    help: "Estimated cost of wire bytes of flow records, by the price book in use and the configured assumption; never a bill. Gateways charge what is received too.",
+    labels: destination_labels!["direction"; "currency"],
+    buckets_us: &[],
+};
+
+pub const UNPRICED_BYTES: Metric = Metric {
+    name: "observer_unpriced_bytes_total",
+    kind: Kind::Counter,
+    unit: "bytes",
+    help: "Wire bytes of flow records that were sent over an uplink and have no price, or not all of it, by the reason.",
+    labels: &["reason"],
+    buckets_us: &[],
+};
+
 pub const FAULTS: Metric = Metric {
     name: "observer_faults_total",
     kind: Kind::Counter,
@@ -336,11 +354,13 @@ pub const OF_SNAPSHOT: &[Metric] = &[
     CONNECT_SECONDS,
     RTT_SECONDS,
     FIRST_BYTE_SECONDS,
+    EGRESS_COST_ESTIMATE,
     REMAINDER_BYTES,
     BALANCE_BYTES,
     INTERFACE_BYTES,
     EVENTS_LOST,
     BLIND_BYTES,
+    UNPRICED_BYTES,
     FAULTS,
     DEGRADED,
     SERIES_OVERFLOW,
@@ -378,6 +398,7 @@ pub const fn declared(metric: SeriesMetric) -> Metric {
         SeriesMetric::ConnectSeconds => CONNECT_SECONDS,
         SeriesMetric::RttSeconds => RTT_SECONDS,
         SeriesMetric::FirstByteSeconds => FIRST_BYTE_SECONDS,
+        SeriesMetric::EgressCostEstimate => EGRESS_COST_ESTIMATE,
     }
 }
 

@@ -11,10 +11,15 @@ use observer_core::{
         SeriesSettings,
     },
     model::{
+        cost::{CostPlan, PlanPart, RateFacts},
         counters::Counters,
         flow::Timing,
         identity::Identity,
-        names::{Direction, LossPlace, Measure, Mending, Outcome, RemainderReason},
+        money::{Price, Unit},
+        names::{
+            BilledDirection, CostAssumption, CostSide, Direction, LossPlace, Measure, Mending,
+            Outcome, PriceStatus, RateKind, RemainderReason, UnpricedReason,
+        },
         workload::Workload,
     },
 };
@@ -52,6 +57,31 @@ fn faults() -> FaultState {
     }
 }
 
+/// 2 cents for each GiB that is sent.
+fn priced() -> CostPlan {
+    let rate = RateFacts {
+        id: "aws-inter-region".into(),
+        cloud: "aws".into(),
+        kind: RateKind::InterRegion,
+        direction: BilledDirection::Egress,
+        unit: Unit::Gibibyte,
+        status: PriceStatus::Recalled,
+        source: "a price page".into(),
+        as_of: None,
+        discount: None,
+    };
+    CostPlan {
+        currency: "USD".into(),
+        assumption: CostAssumption::FirstTier,
+        parts: vec![PlanPart {
+            rate: Arc::new(rate),
+            price: Price::parse("0.02").expect("a price"),
+            side: CostSide::Local,
+        }],
+        unpriced: None,
+    }
+}
+
 /// A flow to a storage service that was reset, and one to the internet of a workload with an ugly name.
 fn series() -> Series {
     let storage = Identity {
@@ -74,6 +104,7 @@ fn series() -> Series {
     let reset = Recorded {
         identity: &Arc::new(storage),
         workload: &Arc::default(),
+        cost: Some(&priced()),
         counters: &Counters {
             device_bytes: [9_000, 500],
             // Above 2^53: the text has the nearest float.
@@ -93,6 +124,11 @@ fn series() -> Series {
     let sent = Recorded {
         identity: &Arc::new(internet),
         workload: &Arc::new(ugly),
+        cost: Some(&CostPlan {
+            parts: Vec::new(),
+            unpriced: Some(UnpricedReason::PathUnknown),
+            ..priced()
+        }),
         counters: &Counters {
             wire_bytes: [60, 0],
             packets: [1, 0],
@@ -267,6 +303,7 @@ fn a_full_answer_is_within_the_limit() {
         let recorded = Recorded {
             identity: &Arc::new(identity),
             workload: &Arc::default(),
+            cost: None,
             counters: &Counters {
                 wire_bytes: [1, 1],
                 ..Counters::default()

@@ -1,0 +1,84 @@
+//! Price books on disk, and what the configuration makes of them. What they say is the business of `observer-core`.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, Result, bail};
+use observer_core::{
+    model::record::SourcePlace,
+    price::{
+        book::{Book, BookSettings, FILE_BYTES_MAX, Layer},
+        place::Places,
+        plan::{Pricing, PricingSettings},
+    },
+};
+
+use crate::config::Price;
+
+/// The shipped book, and the operator's files before it.
+///
+/// # Errors
+/// Where a file cannot be read, or the book is not whole.
+pub fn book(files: &[PathBuf], settings: &BookSettings) -> Result<Book> {
+    let texts = files.iter().map(|path| {
+        let metadata = fs::metadata(path).with_context(|| format!("read `{}`", path.display()))?;
+        if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX as u64 {
+            bail!(
+                "read `{}`: it is no regular file of at most {FILE_BYTES_MAX} bytes",
+                path.display()
+            );
+        }
+        let text =
+            fs::read_to_string(path).with_context(|| format!("read `{}`", path.display()))?;
+        Ok((path.display().to_string(), text))
+    });
+    let texts = texts.collect::<Result<Vec<_>>>()?;
+    let layers = texts.iter().map(|(name, text)| Layer { name, text });
+    let layers: Vec<Layer<'_>> = layers.collect();
+    Book::with_shipped(&layers, settings).context("take the price book")
+}
+
+/// What the configuration says of how books are read.
+pub fn settings(price: &Price) -> BookSettings {
+    BookSettings {
+        units: price.units.clone(),
+        zones: price.months.clone(),
+        variants: price.variants.clone(),
+    }
+}
+
+/// Places that a user named; they belong to no cloud unless they say so.
+///
+/// # Errors
+/// Where a word names no place.
+pub fn places(words: &[String]) -> Result<Places> {
+    Places::parse(words, "", |_| None).context("take `price.own`")
+}
+
+/// What the agent prices by.
+///
+/// # Errors
+/// Where a file cannot be read, or the configuration names what no book has.
+pub fn pricing(price: &Price) -> Result<Pricing> {
+    let book = book(&price.files, &settings(price))?;
+    let is_known = |name: &String| {
+        let rates = book.rates().iter();
+        rates
+            .into_iter()
+            .any(|rate| *rate.facts.id == **name || *rate.facts.cloud == **name)
+    };
+    if let Some(name) = price.volumes.keys().find(|name| !is_known(name)) {
+        bail!(
+            "`price.volumes`: no cloud or rate of the book is called `{name}`; see `observer price show`"
+        );
+    }
+    let settings = PricingSettings {
+        assumption: price.assumption,
+        volumes: price.volumes.clone(),
+        own: places(&price.own)?,
+    };
+    Ok(Pricing::new(
+        Arc::new(book),
+        settings,
+        SourcePlace::default(),
+    ))
+}
