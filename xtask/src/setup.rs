@@ -8,8 +8,8 @@ mod group;
 mod linker;
 mod progress;
 mod prometheus;
+mod python;
 mod rust_src;
-mod validator;
 
 use std::{process::ExitCode, time::Instant};
 
@@ -28,7 +28,6 @@ pub struct Args {
 }
 
 const PROMETHEUS: &str = "Prometheus";
-const VALIDATOR: &str = "kubernetes-validate";
 
 /// What one part found or did, for the report.
 pub enum Outcome {
@@ -51,9 +50,10 @@ pub fn run(args: &Args) -> ExitCode {
     ];
     if args.groups.contains(&Group::E2e) {
         parts.push((PROMETHEUS, prometheus::ensure()));
+        parts.push((python::FOCUS.name, python::FOCUS.ensure()));
     }
     if args.groups.contains(&Group::K8s) {
-        parts.push((VALIDATOR, validator::ensure()));
+        parts.push((python::KUBERNETES.name, python::KUBERNETES.ensure()));
     }
     for (name, outcome) in parts {
         match outcome {
@@ -104,7 +104,12 @@ pub fn ensure_prometheus() {
 
 /// The checker of Kubernetes manifests; as [`ensure_prometheus`].
 pub fn ensure_validator() {
-    warn(VALIDATOR, validator::ensure());
+    warn(python::KUBERNETES.name, python::KUBERNETES.ensure());
+}
+
+/// The checker of FOCUS datasets; as [`ensure_prometheus`].
+pub fn ensure_focus() {
+    warn(python::FOCUS.name, python::FOCUS.ensure());
 }
 
 fn warn(name: &str, outcome: Result<Outcome>) {

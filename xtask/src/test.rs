@@ -49,6 +49,9 @@ fn bring(group: Option<&str>) {
     if runs(&["kernel", "manifests"]) {
         setup::ensure_validator();
     }
+    if runs(&["kernel", "reports"]) {
+        setup::ensure_focus();
+    }
 }
 
 /// Runs the tests and lists what was skipped and why.
