@@ -67,11 +67,16 @@ pub struct Check {
 
 impl Books {
     pub fn book(&self) -> Result<Book> {
+        self.laid_over(&[])
+    }
+
+    /// The book with further files laid over it.
+    pub fn laid_over(&self, further: &[PathBuf]) -> Result<Book> {
         let settings = BookSettings {
             variants: self.variants.clone(),
             ..BookSettings::default()
         };
-        prices::book(&self.files, &settings)
+        prices::book(&[&*self.files, further].concat(), &settings)
     }
 }
 

@@ -1,4 +1,6 @@
-//! `observer report`: what a running agent says of itself, as a table or JSON.
+//! `observer report`: what a running agent says of itself, and what its records come to.
+
+mod cost;
 
 use std::{
     io::{Read as _, Write as _},
@@ -21,6 +23,12 @@ pub enum Report {
                             Exit status 1 where a balance is not 0."
     )]
     Coverage(Coverage),
+    /// What recorded bytes cost, with the real tiers of their months: an estimate, never a bill.
+    #[command(
+        after_help = "Example:\n  observer report cost --month 2026-11 --by cloud,workload --hosts nodes.txt flows-*.jsonl\n\n\
+                      Exit status 1 where a line could not be read or an expected host is missing."
+    )]
+    Cost(cost::Cost),
 }
 
 #[derive(Debug, Args)]
@@ -35,7 +43,13 @@ pub struct Coverage {
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub fn run(report: &Report) -> Result<ExitCode> {
-    let Report::Coverage(arguments) = report;
+    match report {
+        Report::Coverage(arguments) => coverage(arguments),
+        Report::Cost(arguments) => cost::run(arguments),
+    }
+}
+
+fn coverage(arguments: &Coverage) -> Result<ExitCode> {
     let body = get(arguments.agent, "/coverage").with_context(|| {
         format!(
             "ask the agent at `{}`; is `observer run --listen` on?",

@@ -51,6 +51,21 @@ pub fn text(bytes: u64) -> String {
     }
 }
 
+/// Three digits of it, cut: `13.5 TiB`.
+#[must_use]
+pub fn about(bytes: u64) -> String {
+    let names = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let power = (bytes.max(1).ilog2() / 10) as usize;
+    let name = names.get(power).copied().unwrap_or_default();
+    let hundredths = (u128::from(bytes) * 100) >> (10 * power);
+    match hundredths {
+        _ if power == 0 => format!("{bytes} B"),
+        ..1_000 => format!("{}.{:02} {name}", hundredths / 100, hundredths % 100),
+        1_000..10_000 => format!("{}.{} {name}", hundredths / 100, hundredths / 10 % 10),
+        _ => format!("{} {name}", hundredths / 100),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +92,22 @@ mod tests {
             if let Ok(bytes) = read {
                 assert_eq!(parse(&text(bytes)), Ok(bytes), "{}", text(bytes));
             }
+        }
+    }
+
+    #[test]
+    fn about_is_three_digits() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.00 KiB"),
+            (14_293_651_161_095, "13.0 TiB"),
+            (1 << 40, "1.00 TiB"),
+            (1025 << 30, "1.00 TiB"),
+            ((500 << 20) + 1, "500 MiB"),
+            (u64::MAX, "15.9 EiB"),
+        ] {
+            assert_eq!(about(bytes), text, "{bytes}");
         }
     }
 }

@@ -14,7 +14,7 @@ pub struct Moment {
 
 /// Microseconds since 1970-01-01T00:00:00Z; written as RFC 3339 in UTC with six decimals. Finer parts of a
 /// nanosecond clock are cut off, not rounded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixUs(pub i64);
 
 impl UnixUs {

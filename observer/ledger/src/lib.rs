@@ -1,0 +1,10 @@
+//! Flow records, read again: what they cost by a month's real tiers, in the forms that people and other tools read. Reads
+//! no clock and opens no file: readers, books and times are arguments.
+#![forbid(unsafe_code)]
+
+pub mod flow;
+pub mod group;
+pub mod lines;
+pub mod priced;
+pub mod report;
+pub mod tally;
