@@ -88,7 +88,21 @@ fn start_agent(net: &Bridged, monitor: &Host, cgroup: &Path) -> Result<Observed>
     fs::write(&file, "{}\n").context("write a configuration")?;
     let file = file.to_string_lossy();
     let arguments = [
-        "--config", &file, "--tick", "0.2", "--cgroup", &cgroup, "--uplink", &uplink,
+        "--config",
+        &file,
+        "--tick",
+        "0.2",
+        "--cgroup",
+        &cgroup,
+        "--uplink",
+        &uplink,
+        // A place, so that ways have a price.
+        "--source",
+        "cloud=aws",
+        "--source",
+        "region=us-east-1",
+        "--metadata",
+        "off",
     ];
     Observed::start(monitor, &executable, &arguments)
 }

@@ -1,6 +1,7 @@
-//! The first page: where bytes go and how fast, whether they add up, and how the agent is.
+//! The first page: where bytes go, what they cost and how fast, whether they add up, and how the agent is.
 
 mod agent;
+mod cost;
 mod traffic;
 
 use super::{
@@ -12,7 +13,7 @@ pub fn board() -> Board {
     Board {
         uid: "observer-overview",
         title: "observer / overview",
-        description: "Where bytes go, how fast, whether they add up, and how the agent is. Amounts over a range are \
+        description: "Where bytes go, what they cost, how fast, whether they add up, and how the agent is. Amounts over a range are \
                       approximate, because increase() leaves out a series' first sample; exact figures are in the flow records.",
         variables: vec![
             Variable {
@@ -35,6 +36,10 @@ pub fn board() -> Board {
             Row {
                 title: "Where bytes go",
                 panels: traffic::amounts(),
+            },
+            Row {
+                title: "What it costs",
+                panels: cost::estimates(),
             },
             Row {
                 title: "How fast",
