@@ -2,9 +2,11 @@
 //! no clock and opens no file: readers, books and times are arguments.
 #![forbid(unsafe_code)]
 
+pub mod change;
 pub mod flow;
 pub mod group;
 pub mod lines;
 pub mod priced;
 pub mod report;
+pub mod savings;
 pub mod tally;

@@ -16,7 +16,10 @@ use observer_core::{
     },
 };
 
-use crate::tally::{Sum, Tally, Way};
+use crate::{
+    change::Change,
+    tally::{Sum, Summed, Tally, Way},
+};
 
 /// One row of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +54,17 @@ pub struct Priced {
 /// Prices `tally` by `book`; `own` are the places whose bills are the operator's too.
 #[must_use]
 pub fn price(tally: &Tally, book: &Book, own: &Places) -> Priced {
+    price_changed(tally, book, own, |_| None)
+}
+
+/// The same, as it would be if these changes were made.
+#[must_use]
+pub fn price_changed<'c>(
+    tally: &Tally,
+    book: &Book,
+    own: &Places,
+    change: impl Fn(&Summed<'_>) -> Option<&'c Change>,
+) -> Priced {
     let values = tally.rows();
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|a, b| values.get(*a).cmp(&values.get(*b)));
@@ -74,9 +88,17 @@ pub fn price(tally: &Tally, book: &Book, own: &Places) -> Priced {
     };
     let mut usage = Usage::new();
     let mut cache = HashMap::new();
-    for (number, way, sum) in tally.sums() {
-        let place = places.get(number).copied().unwrap_or_default();
-        let key = (std::ptr::from_ref(way).addr(), book.next_change(sum.first));
+    for summed in tally.sums() {
+        let place = places.get(summed.row).copied().unwrap_or_default();
+        let change = change(&summed);
+        let key = (
+            summed.route,
+            change.is_some(),
+            book.next_change(summed.sum.first),
+        );
+        let changed = change.map(|change| change.applied(summed.way, summed.sum));
+        let as_is = (summed.way, summed.sum);
+        let (way, sum) = changed.as_ref().map_or(as_is, |(way, sum)| (way, sum));
         let charges: &Charges = cache
             .entry(key)
             .or_insert_with(|| way.route(|route| book.charges(route, own, sum.first)));

@@ -29,6 +29,9 @@ pub const HOSTS_MAX: usize = 100_000;
 /// Value of each column in the row of what found no room.
 pub const OTHER: &str = "other";
 
+/// Cloud of addresses that are nobody's.
+const PRIVATE: &str = "private";
+
 /// Between the parts of a key; no name has it.
 const SEPARATOR: char = '\u{1f}';
 
@@ -47,6 +50,8 @@ pub enum TallyError {
 #[derive(Debug)]
 pub struct Tally {
     by: Vec<By>,
+    /// Values of columns that records have to have to be chosen; nothing is where there are none.
+    chosen: Vec<(By, String)>,
     month: Option<Month>,
     periods: Periods,
     rows: Names,
@@ -78,6 +83,7 @@ struct Key {
     row: u32,
     route: u32,
     period: u32,
+    is_chosen: bool,
 }
 
 /// Bytes of one row, one way and one stretch of time.
@@ -87,6 +93,18 @@ pub struct Sum {
     pub bytes: [u64; 2],
     pub first: UnixUs,
     pub last: UnixUs,
+}
+
+/// A sum, with what it is of.
+#[derive(Clone, Copy, Debug)]
+pub struct Summed<'t> {
+    /// The row's number.
+    pub row: usize,
+    /// The way's number.
+    pub route: usize,
+    pub way: &'t Way,
+    pub sum: &'t Sum,
+    pub is_chosen: bool,
 }
 
 /// One way, as prices see it.
@@ -231,6 +249,51 @@ impl Way {
         }
     }
 
+    /// The same bytes, sent from elsewhere.
+    pub(crate) fn leave_from(&mut self, cloud: &Word, region: &Word) {
+        let [from_cloud, from_region, to_cloud, to_region, ..] = &mut self.parts;
+        self.path = match (&*to_cloud, &*to_region) {
+            (Some(to), Some(there)) if to == cloud && there == region => PathKind::InterZone,
+            (Some(to), _) if to == cloud => PathKind::InterRegion,
+            (Some(to), _) if **to == *PRIVATE => PathKind::Unknown,
+            (Some(_), _) => PathKind::Internet,
+            (None, _) => PathKind::Unknown,
+        };
+        *from_cloud = Some(cloud.clone());
+        *from_region = Some(region.clone());
+        self.elements.clear();
+    }
+
+    /// The same bytes on another way.
+    pub(crate) fn take(&mut self, path: PathKind, elements: &[Word]) {
+        self.path = path;
+        self.elements = elements.to_vec();
+    }
+
+    /// From where to where and how, for people.
+    #[must_use]
+    pub fn told(&self) -> String {
+        self.route(|route| {
+            let place = |place: &Place<'_>| {
+                let cloud = place.cloud.unwrap_or("an unknown place");
+                let region = place.region.map(|region| format!(" {region}"));
+                format!("{cloud}{}", region.unwrap_or_default())
+            };
+            let service = route.service.map(|service| format!(" {service}"));
+            let elements = match route.elements {
+                [] => String::new(),
+                elements => format!(" through {}", elements.join(", ")),
+            };
+            format!(
+                "{} to {}{}, {}{elements}",
+                place(&route.from),
+                place(&route.to),
+                service.unwrap_or_default(),
+                route.path.word()
+            )
+        })
+    }
+
     /// Calls `with` with the way as the price book asks for it.
     pub fn route<T>(&self, with: impl FnOnce(&Route<'_>) -> T) -> T {
         let [from_cloud, from_region, cloud, region, country, service] =
@@ -260,6 +323,7 @@ impl Tally {
     pub fn new(by: Vec<By>, month: Option<Month>, books: &[&Book]) -> Self {
         Self {
             by,
+            chosen: Vec::new(),
             month,
             periods: Periods::new(books),
             rows: Names::default(),
@@ -269,6 +333,13 @@ impl Tally {
             key: String::new(),
             seen: Seen::default(),
         }
+    }
+
+    /// Tells apart the bytes of records that have all of these values.
+    #[must_use]
+    pub fn choosing(mut self, chosen: Vec<(By, String)>) -> Self {
+        self.chosen = chosen;
+        self
     }
 
     /// Takes in one record; `book` says where its days and months begin.
@@ -288,6 +359,7 @@ impl Tally {
             return Ok(());
         }
         let key = Key {
+            is_chosen: self.is_chosen(flow, zone),
             row: self.row(flow, zone),
             route: self.route(flow)?,
             period: self.periods.number(at)?,
@@ -313,6 +385,15 @@ impl Tally {
         sum.first = sum.first.min(at);
         sum.last = sum.last.max(at);
         Ok(())
+    }
+
+    fn is_chosen(&mut self, flow: &Flow<'_>, zone: &TimeZone) -> bool {
+        !self.chosen.is_empty()
+            && self.chosen.iter().all(|(by, value)| {
+                self.key.clear();
+                by.write(flow, zone, &mut self.key);
+                self.key == *value
+            })
     }
 
     fn row(&mut self, flow: &Flow<'_>, zone: &TimeZone) -> u32 {
@@ -358,11 +439,16 @@ impl Tally {
         self.rows.names.iter().map(values).collect()
     }
 
-    /// Each sum with its row, its way, and a moment of its stretch; in an order that the records' order may change.
-    pub fn sums(&self) -> impl Iterator<Item = (usize, &Way, &Sum)> {
+    /// All sums, in an order that the records' order may change.
+    pub fn sums(&self) -> impl Iterator<Item = Summed<'_>> {
         self.sums.iter().filter_map(|(key, sum)| {
-            let way = self.ways.get(key.route as usize)?;
-            Some((key.row as usize, way, sum))
+            Some(Summed {
+                row: key.row as usize,
+                route: key.route as usize,
+                way: self.ways.get(key.route as usize)?,
+                sum,
+                is_chosen: key.is_chosen,
+            })
         })
     }
 }

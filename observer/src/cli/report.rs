@@ -1,6 +1,7 @@
 //! `observer report`: what a running agent says of itself, and what its records come to.
 
 mod cost;
+mod whatif;
 
 use std::{
     io::{Read as _, Write as _},
@@ -29,6 +30,17 @@ pub enum Report {
                       Exit status 1 where a line could not be read or an expected host is missing."
     )]
     Cost(cost::Cost),
+    /// What recorded bytes would have cost from elsewhere, on another way, or fewer of them.
+    #[command(
+        name = "whatif",
+        after_help = "Example:\n  observer report whatif --where workload=shop --to azure/eastus flows-*.jsonl\n  observer report whatif \
+                      --where cloud=azure --path interconnect:transit_gateway flows-*.jsonl\n\nThe column `changed` has what it would \
+                      have been; tiers are filled anew."
+    )]
+    WhatIf(whatif::WhatIf),
+    /// The ten changes that are worth most, each with its arithmetic.
+    #[command(after_help = "Example:\n  observer report savings --month 2026-11 flows-*.jsonl")]
+    Savings(whatif::Savings),
 }
 
 #[derive(Debug, Args)]
@@ -46,6 +58,8 @@ pub fn run(report: &Report) -> Result<ExitCode> {
     match report {
         Report::Coverage(arguments) => coverage(arguments),
         Report::Cost(arguments) => cost::run(arguments),
+        Report::WhatIf(arguments) => whatif::run(arguments),
+        Report::Savings(arguments) => whatif::run_savings(arguments),
     }
 }
 
