@@ -181,6 +181,71 @@ fn what_would_be_cheaper_is_told() {
     });
 }
 
+/// Our own dataset is a bill that agrees to the last digit; one that is not ours is read.
+#[test]
+fn bills_are_held_against_the_estimate() {
+    guarded("bills_are_held_against_the_estimate", || {
+        let folder = Folder::new("bills")?;
+        let own = folder.0.join("own.csv").to_string_lossy().into_owned();
+        folder.report(&["--output", "focus-1.4", "--into", &own])?;
+        let said = folder.run("reconcile", &["--bill", &own, "--output", "json"])?;
+        let report: Value =
+            serde_json::from_slice(&said.stdout).with_context(|| format!("{said:?}"))?;
+        ensure!(
+            report["bill"] == TOTAL && report["estimate"] == TOTAL,
+            "{report}"
+        );
+        // A line of a dataset is rounded at the twelfth digit.
+        let far = |cell: &&Value| {
+            let text = cell["difference"].as_str().unwrap_or("1");
+            text.parse()
+                .is_ok_and(|difference: f64| difference.abs() > 1e-11)
+        };
+        let cells = report["cells"].as_array().context("no cells")?;
+        ensure!(
+            cells.len() == 84 && cells.iter().filter(far).count() == 0,
+            "{report}"
+        );
+
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/focus/bin");
+        if !tools.join("focus-toolkit").is_file() {
+            println!(
+                "SKIP: bills_are_held_against_the_estimate, foreign: no `focus-toolkit`: run `cargo xtask setup e2e`"
+            );
+            return Ok(());
+        }
+        for provider in ["aws", "azure", "gcp"] {
+            let mut toolkit = Command::new(tools.join("focus-toolkit"));
+            let made = toolkit
+                .args([
+                    "generate",
+                    "--provider",
+                    provider,
+                    "--focus-version",
+                    "1.3",
+                    "--rows",
+                    "300",
+                    "--out",
+                ])
+                .arg(&folder.0)
+                .output()?;
+            ensure!(made.status.success(), "{made:?}");
+            let bill = folder
+                .0
+                .join(format!("focus_1_3_cost_and_usage_{provider}.csv"));
+            let bill = bill.to_string_lossy().into_owned();
+            let said = folder.run("reconcile", &["--bill", &bill])?;
+            ensure!(said.status.success(), "{said:?}");
+            ensure!(
+                text(&said).contains("lines of the bill are of other things"),
+                "{}",
+                text(&said)
+            );
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn what_cannot_be_read_is_told_and_the_rest_counts() {
     guarded("what_cannot_be_read_is_told_and_the_rest_counts", || {

@@ -2,11 +2,14 @@
 //! no clock and opens no file: readers, books and times are arguments.
 #![forbid(unsafe_code)]
 
+pub mod bill;
 pub mod change;
 pub mod flow;
 pub mod group;
 pub mod lines;
 pub mod priced;
+pub mod reconcile;
 pub mod report;
 pub mod savings;
+mod table;
 pub mod tally;

@@ -1,6 +1,7 @@
 //! `observer report`: what a running agent says of itself, and what its records come to.
 
 mod cost;
+mod reconcile;
 mod whatif;
 
 use std::{
@@ -41,6 +42,11 @@ pub enum Report {
     /// The ten changes that are worth most, each with its arithmetic.
     #[command(after_help = "Example:\n  observer report savings --month 2026-11 flows-*.jsonl")]
     Savings(whatif::Savings),
+    /// An estimate held against a bill: by region and usage, with a name for each difference.
+    #[command(
+        after_help = "Example:\n  observer report reconcile --month 2026-10 --bill cur-2026-10.csv flows-*.jsonl"
+    )]
+    Reconcile(reconcile::Reconcile),
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +64,7 @@ pub fn run(report: &Report) -> Result<ExitCode> {
     match report {
         Report::Coverage(arguments) => coverage(arguments),
         Report::Cost(arguments) => cost::run(arguments),
+        Report::Reconcile(arguments) => reconcile::run(arguments),
         Report::WhatIf(arguments) => whatif::run(arguments),
         Report::Savings(arguments) => whatif::run_savings(arguments),
     }

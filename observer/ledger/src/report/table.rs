@@ -7,6 +7,8 @@ use observer_core::{
     price::statement::Line,
 };
 
+use crate::table::aligned;
+
 use super::{Amounts, Coverage, Expected, Report, unpriced};
 
 /// Missing hosts that are named.
@@ -237,27 +239,4 @@ fn decimals(total: &Money) -> u32 {
         true => 6,
         false => 2,
     }
-}
-
-/// Columns of equal width, the first `left` of them to the left.
-fn aligned(rows: &[Vec<String>], left: usize) -> String {
-    let mut widths: Vec<usize> = Vec::new();
-    for row in rows {
-        widths.resize(widths.len().max(row.len()), 0);
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).enumerate();
-        let cells = cells.map(|(nth, (cell, width))| match nth < left {
-            true => format!("{cell:<width$}"),
-            false => format!("{cell:>width$}"),
-        });
-        let line: Vec<String> = cells.collect();
-        text.push_str(line.join("  ").trim_end());
-        text.push('\n');
-    }
-    text
 }
