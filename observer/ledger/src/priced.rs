@@ -6,7 +6,7 @@ use observer_core::{
     model::{
         identity::Word,
         money::Money,
-        names::{BilledDirection, CostSide, UnpricedReason},
+        names::{CostSide, UnpricedReason},
     },
     price::{
         book::Book,
@@ -128,15 +128,7 @@ fn add(
 ) {
     let row = u32::try_from(place).unwrap_or(u32::MAX);
     for (rate, side) in &charges.rates {
-        let [sent, received] = match side {
-            CostSide::Local => sum.bytes,
-            CostSide::Remote => [sum.bytes[1], sum.bytes[0]],
-        };
-        let bytes = match rate.facts.direction {
-            BilledDirection::Egress => sent,
-            BilledDirection::Ingress => received,
-            BilledDirection::Both => sent.saturating_add(received),
-        };
+        let bytes = rate.facts.direction.count(side.of(sum.bytes));
         way.route(|route| {
             let leaves = match side {
                 CostSide::Local => route.from,

@@ -53,16 +53,8 @@ impl PlanPart {
     /// The bytes that this rate counts.
     #[must_use]
     pub fn bytes(&self, counters: &Counters) -> u64 {
-        let [sent, received] = match self.side {
-            CostSide::Local => [counters.wire_bytes[EGRESS], counters.wire_bytes[INGRESS]],
-            // What arrives here left there.
-            CostSide::Remote => [counters.wire_bytes[INGRESS], counters.wire_bytes[EGRESS]],
-        };
-        match self.rate.direction {
-            BilledDirection::Egress => sent,
-            BilledDirection::Ingress => received,
-            BilledDirection::Both => sent.saturating_add(received),
-        }
+        let bytes = [counters.wire_bytes[EGRESS], counters.wire_bytes[INGRESS]];
+        self.rate.direction.count(self.side.of(bytes))
     }
 
     #[must_use]

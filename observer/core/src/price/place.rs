@@ -60,6 +60,29 @@ pub enum PlaceError {
     Mixed(String),
 }
 
+impl<'p> Place<'p> {
+    /// Reads `CLOUD/REGION`, `country/CC` or `CLOUD`, as people name one place.
+    #[must_use]
+    pub fn parse(text: &'p str) -> Self {
+        match text.split_once('/') {
+            Some(("country", country)) => Self {
+                cloud: Some("internet"),
+                region: None,
+                country: Some(country),
+            },
+            Some((cloud, region)) => Self {
+                cloud: Some(cloud),
+                region: Some(region),
+                country: None,
+            },
+            None => Self {
+                cloud: Some(text),
+                ..Self::default()
+            },
+        }
+    }
+}
+
 impl Glob {
     /// `word` or `start*`; `None` where a `*` stands elsewhere or nothing is left.
     #[must_use]

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{
     money::Money,
-    names::{BilledDirection, CostSide, UnpricedReason},
+    names::{CostSide, UnpricedReason},
     time::UnixUs,
 };
 
@@ -71,15 +71,7 @@ pub fn quote(book: &Book, asked: &Asked<'_>) -> Quote {
 }
 
 fn component(rate: Arc<Rate>, side: CostSide, asked: &Asked<'_>) -> Component {
-    let [sent, received] = match side {
-        CostSide::Local => asked.bytes,
-        CostSide::Remote => [asked.bytes[1], asked.bytes[0]],
-    };
-    let bytes = match rate.facts.direction {
-        BilledDirection::Egress => sent,
-        BilledDirection::Ingress => received,
-        BilledDirection::Both => sent.saturating_add(received),
-    };
+    let bytes = rate.facts.direction.count(side.of(asked.bytes));
     let end = asked.already.saturating_add(bytes);
     let free = rate.free.as_ref().map_or(0, |free| free.bytes);
     let start = asked.already.max(free).min(end);

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write as _};
 
 use observer_core::model::{money::Money, size};
 
-use super::{Amounts, Report, unpriced};
+use super::{Amounts, Report, table::decimals, unpriced};
 
 /// Rows that are drawn and listed; the rest is in one line.
 const ROWS_SHOWN: usize = 200;
@@ -21,11 +21,7 @@ impl Report {
     /// A whole page.
     #[must_use]
     pub fn html(&self) -> String {
-        let decimals = if self.priced.total.cost.rounded(0).is_zero() {
-            6
-        } else {
-            2
-        };
+        let decimals = decimals(&self.priced.total.cost);
         let amounts = Amounts::of(&self.priced, decimals);
         let mut page = format!(
             "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\

@@ -234,7 +234,7 @@ pub fn rfc3339(at: UnixUs) -> String {
 }
 
 /// Cents, or as many as a small amount has to be seen.
-fn decimals(total: &Money) -> u32 {
+pub fn decimals(total: &Money) -> u32 {
     match total.rounded(0).is_zero() {
         true => 6,
         false => 2,

@@ -77,7 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     {
         bail!("`{element}` is none of {:?}", PathElement::WORDS);
     }
-    let (from, to) = (place(&arguments.from), place(&arguments.to));
+    let (from, to) = (Place::parse(&arguments.from), Place::parse(&arguments.to));
     let own = prices::places(&arguments.own)?;
     let asked = Asked {
         route: Route {
@@ -104,25 +104,6 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         None => ExitCode::SUCCESS,
         Some(_) => ExitCode::FAILURE,
     })
-}
-
-fn place(text: &str) -> Place<'_> {
-    match text.split_once('/') {
-        Some(("country", country)) => Place {
-            cloud: Some("internet"),
-            region: None,
-            country: Some(country),
-        },
-        Some((cloud, region)) => Place {
-            cloud: Some(cloud),
-            region: Some(region),
-            country: None,
-        },
-        None => Place {
-            cloud: Some(text),
-            ..Place::default()
-        },
-    }
 }
 
 fn path(arguments: &Arguments, from: &Place<'_>, to: &Place<'_>) -> Result<PathKind> {

@@ -131,3 +131,26 @@ words! {
         Both = "both",
     }
 }
+
+impl CostSide {
+    /// Bytes sent and received here, as that end sends and receives them: what arrives here left there.
+    #[must_use]
+    pub const fn of(self, [sent, received]: [u64; 2]) -> [u64; 2] {
+        match self {
+            Self::Local => [sent, received],
+            Self::Remote => [received, sent],
+        }
+    }
+}
+
+impl BilledDirection {
+    /// How many of the bytes that one end sends and receives are counted.
+    #[must_use]
+    pub const fn count(self, [sent, received]: [u64; 2]) -> u64 {
+        match self {
+            Self::Egress => sent,
+            Self::Ingress => received,
+            Self::Both => sent.saturating_add(received),
+        }
+    }
+}

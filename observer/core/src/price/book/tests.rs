@@ -19,25 +19,10 @@ fn at(day: &str) -> UnixUs {
 }
 
 fn way<'w>(kind: RateKind, from: &'w str, to: &'w str) -> Way<'w> {
-    let place = |text: &'w str| match text.split_once('/') {
-        Some(("country", country)) => Place {
-            country: Some(country),
-            ..Place::default()
-        },
-        Some((cloud, region)) => Place {
-            cloud: Some(cloud),
-            region: Some(region),
-            country: None,
-        },
-        None => Place {
-            cloud: Some(text),
-            ..Place::default()
-        },
-    };
     Way {
         kind,
-        from: place(from),
-        to: place(to),
+        from: Place::parse(from),
+        to: Place::parse(to),
         service: None,
     }
 }

@@ -24,25 +24,6 @@ fn shipped(own: &str, settings: &BookSettings) -> Book {
     Book::with_shipped(layers, settings).expect("a book")
 }
 
-fn place(text: &str) -> Place<'_> {
-    match text.split_once('/') {
-        Some(("country", country)) => Place {
-            country: Some(country),
-            cloud: Some("internet"),
-            region: None,
-        },
-        Some((cloud, region)) => Place {
-            cloud: Some(cloud),
-            region: Some(region),
-            country: None,
-        },
-        None => Place {
-            cloud: Some(text),
-            ..Place::default()
-        },
-    }
-}
-
 /// One use: when, from, path, to, gateways, bytes sent and received, row.
 #[derive(Clone, Copy)]
 struct Use<'u> {
@@ -70,8 +51,8 @@ const USE: Use<'static> = Use {
 fn take(usage: &mut Usage<u32>, book: &Book, used: &Use<'_>) {
     let at = UnixUs::parse(used.at).expect("a time");
     let route = Route {
-        from: place(used.from),
-        to: place(used.to),
+        from: Place::parse(used.from),
+        to: Place::parse(used.to),
         service: used.service,
         path: used.path,
         elements: used.elements,
@@ -79,12 +60,7 @@ fn take(usage: &mut Usage<u32>, book: &Book, used: &Use<'_>) {
     let charges = book.charges(&route, &Places::default(), at);
     assert_eq!(charges.unpriced, None, "{}", used.from);
     for (rate, _) in &charges.rates {
-        let [sent, received] = used.bytes;
-        let bytes = match rate.facts.direction {
-            crate::model::names::BilledDirection::Egress => sent,
-            crate::model::names::BilledDirection::Ingress => received,
-            crate::model::names::BilledDirection::Both => sent + received,
-        };
+        let bytes = rate.facts.direction.count(used.bytes);
         usage.add(
             book,
             rate,
