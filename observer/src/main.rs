@@ -4,11 +4,13 @@ mod agent;
 mod catalog;
 mod cli;
 mod config;
+mod files;
 mod metrics;
 mod place;
 mod prices;
 mod probe;
 mod support;
+mod web;
 mod workload;
 
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! Price books on disk, and what the configuration makes of them. What they say is the business of `observer-core`.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
 use observer_core::{
@@ -12,23 +12,17 @@ use observer_core::{
     },
 };
 
-use crate::config::Price;
+use crate::{config::Price, files};
 
 /// The shipped book, and the operator's files before it.
 ///
 /// # Errors
 /// Where a file cannot be read, or the book is not whole.
-pub fn book(files: &[PathBuf], settings: &BookSettings) -> Result<Book> {
-    let texts = files.iter().map(|path| {
-        let metadata = fs::metadata(path).with_context(|| format!("read `{}`", path.display()))?;
-        if !metadata.is_file() || metadata.len() > FILE_BYTES_MAX as u64 {
-            bail!(
-                "read `{}`: it is no regular file of at most {FILE_BYTES_MAX} bytes",
-                path.display()
-            );
-        }
-        let text =
-            fs::read_to_string(path).with_context(|| format!("read `{}`", path.display()))?;
+pub fn book(paths: &[PathBuf], settings: &BookSettings) -> Result<Book> {
+    let texts = paths.iter().map(|path| {
+        let bytes = files::read(path, FILE_BYTES_MAX as u64)?;
+        let text = String::from_utf8(bytes);
+        let text = text.with_context(|| format!("read `{}`: it is not UTF-8", path.display()))?;
         Ok((path.display().to_string(), text))
     });
     let texts = texts.collect::<Result<Vec<_>>>()?;

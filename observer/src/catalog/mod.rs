@@ -1,18 +1,14 @@
 //! The catalogue on disk and on the web: table files, feeds, the operator's overlay. What they say is the business of
 //! `observer-core`. A table is written whole or not at all.
 
-mod fetch;
 mod update;
 
 use std::{
-    fs::{self, File},
-    io::{Read as _, Write as _},
     mem,
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use observer_core::identify::{
     address::{AddressTable, EMBEDDED, contents::Contents, format},
     feed::{self, FEED_BYTES_MAX, Feed, Told, merge},
@@ -21,6 +17,7 @@ use observer_core::identify::{
 };
 
 pub use self::update::{Taken, Update, Wanted};
+use crate::files::{day, read};
 
 /// Longest name file of an operator.
 const NAMES_BYTES_MAX: u64 = 4 << 20;
@@ -108,51 +105,11 @@ pub fn contents(table: Option<&Path>) -> Result<Contents> {
 fn feed_of(path: &Path, owner: Option<&str>) -> Result<Feed> {
     let name = path.display().to_string();
     let bytes = read(path, FEED_BYTES_MAX as u64)?;
-    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-    let date = day(modified.with_context(|| format!("ask how old `{name}` is"))?);
+    let date = day(path)?;
     let told = Told {
         name: &name,
         owner,
         date: &date,
     };
     feed::read(&bytes, &told).with_context(|| format!("read feed `{name}`"))
-}
-
-/// Bytes of a regular file of at most `limit`.
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let what = || format!("read `{}`", path.display());
-    let metadata = fs::metadata(path).with_context(what)?;
-    if !metadata.is_file() {
-        bail!("read `{}`: it is no regular file", path.display());
-    }
-    let mut bytes = Vec::new();
-    let file = File::open(path).with_context(what)?;
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .with_context(what)?;
-    if bytes.len() as u64 > limit {
-        bail!("read `{}`: it has more than {limit} bytes", path.display());
-    }
-    Ok(bytes)
-}
-
-/// Writes a file beside the one of this name, and puts it in its place.
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    let done = File::create(&beside)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path));
-    done.with_context(|| format!("write `{}`", path.display()))
-        .inspect_err(|_| {
-            let _ = fs::remove_file(&beside);
-        })
-}
-
-/// `YYYY-MM-DD`, UTC.
-fn day(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time)
-        .map(|time| time.strftime("%Y-%m-%d").to_string())
-        .unwrap_or_default()
 }

@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use jiff::fmt::rfc2822;
 use observer_core::identify::{
     address::{AddressTable, format},
     feed::{
@@ -17,10 +16,10 @@ use observer_core::identify::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    contents, day, feed_of,
-    fetch::{Client, Fetched, Version},
-    read, write,
+use super::{contents, feed_of};
+use crate::{
+    files::{read, write},
+    web::{Client, Fetched, Version, is_url},
 };
 
 /// Feeds that one call takes.
@@ -56,7 +55,7 @@ impl Wanted {
     }
 
     fn is_url(&self) -> bool {
-        self.from.starts_with("https://") || self.from.starts_with("http://")
+        is_url(&self.from)
     }
 }
 
@@ -108,7 +107,11 @@ impl Update<'_> {
                 continue;
             }
             let known = state.versions.get(&wanted.from).cloned();
-            match client.fetch(&wanted.from, &known.unwrap_or_default())? {
+            match client.fetch(
+                &wanted.from,
+                feed::FEED_BYTES_MAX,
+                &known.unwrap_or_default(),
+            )? {
                 None => unchanged.push(wanted.from),
                 Some(fetched) => {
                     feeds.push(of_web(&wanted, &fetched)?);
@@ -194,12 +197,10 @@ fn contents_hash(path: &Path) -> Result<String> {
 }
 
 fn of_web(wanted: &Wanted, fetched: &Fetched) -> Result<Feed> {
-    let date = fetched.date.as_deref();
-    let date = date.and_then(|text| rfc2822::parse(text).ok());
     let told = Told {
         name: &wanted.from,
         owner: wanted.owner.as_deref(),
-        date: &date.map_or_else(String::new, |time| day(time.timestamp().into())),
+        date: fetched.day.as_deref().unwrap_or_default(),
     };
     feed::read(&fetched.bytes, &told).with_context(|| format!("read feed `{}`", wanted.from))
 }

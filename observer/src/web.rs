@@ -1,10 +1,10 @@
-//! One feed over HTTP, asked for only where it has changed. Uses the system's trust and its proxy settings; follows redirects,
+//! One file over HTTP, asked for only where it has changed. Uses the system's trust and its proxy settings; follows redirects,
 //! and none from HTTPS to plain HTTP.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
-use observer_core::identify::feed::FEED_BYTES_MAX;
+use jiff::{fmt::rfc2822, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use tokio_rustls::rustls::crypto::ring;
 use ureq::{
@@ -13,7 +13,7 @@ use ureq::{
     tls::{RootCerts, TlsConfig},
 };
 
-/// For one feed, from the look-up of its host to its last byte.
+/// For one file, from the look-up of its host to its last byte.
 const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// What a server said of the version that it gave (RFC 9110, section 8.8).
@@ -23,12 +23,12 @@ pub struct Version {
     pub last_modified: Option<String>,
 }
 
-/// A feed that has changed.
+/// A file that has changed.
 pub struct Fetched {
     pub bytes: Vec<u8>,
     pub version: Version,
-    /// When the server says that this version was made, or else given (`Date`).
-    pub date: Option<String>,
+    /// When the server says that this version was made, or else given (`Date`): `YYYY-MM-DD`, UTC.
+    pub day: Option<String>,
 }
 
 pub struct Client(Agent);
@@ -48,8 +48,12 @@ impl Client {
         Self(config.into())
     }
 
-    /// `None` where the server says that nothing has changed since `known`.
-    pub fn fetch(&self, url: &str, known: &Version) -> Result<Option<Fetched>> {
+    /// At most `limit` bytes; `None` where the server says that nothing has changed since `known`.
+    ///
+    /// # Errors
+    /// Where it does not answer, or with something else. Messages leave out the query, which may have a key in it.
+    pub fn fetch(&self, url: &str, limit: usize, known: &Version) -> Result<Option<Fetched>> {
+        let shown = shown(url);
         let mut request = self.0.get(url);
         for (name, value) in [
             (header::IF_NONE_MATCH, &known.etag),
@@ -59,11 +63,11 @@ impl Client {
                 request = request.header(name, value);
             }
         }
-        let mut answer = request.call().with_context(|| format!("fetch `{url}`"))?;
+        let mut answer = request.call().with_context(|| format!("fetch `{shown}`"))?;
         match answer.status() {
             StatusCode::NOT_MODIFIED => return Ok(None),
             StatusCode::OK => {}
-            status => bail!("fetch `{url}`: the server answers {status}"),
+            status => bail!("fetch `{shown}`: the server answers {status}"),
         }
         let version = Version {
             etag: text(answer.headers(), &header::ETAG),
@@ -71,18 +75,35 @@ impl Client {
         };
         let given = text(answer.headers(), &header::DATE);
         let date = version.last_modified.clone().or(given);
+        let date = date.and_then(|text| rfc2822::parse(&text).ok());
+        let day = date.map(|time| {
+            time.with_time_zone(TimeZone::UTC)
+                .strftime("%Y-%m-%d")
+                .to_string()
+        });
         let bytes = answer
             .body_mut()
             .with_config()
-            .limit(FEED_BYTES_MAX as u64 + 1)
+            .limit(limit as u64 + 1)
             .read_to_vec()
-            .with_context(|| format!("fetch `{url}`"))?;
+            .with_context(|| format!("fetch `{shown}`"))?;
         Ok(Some(Fetched {
             bytes,
             version,
-            date,
+            day,
         }))
     }
+}
+
+#[must_use]
+pub fn is_url(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://")
+}
+
+/// An address without its query.
+#[must_use]
+pub fn shown(url: &str) -> &str {
+    url.split_once('?').map_or(url, |(address, _)| address)
 }
 
 fn text(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
