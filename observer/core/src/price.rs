@@ -2,6 +2,7 @@
 //! no clock; what the book has no rate for stays without a price, with the reason.
 
 pub mod book;
+pub mod commitment;
 pub mod month;
 pub mod place;
 pub mod plan;

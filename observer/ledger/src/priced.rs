@@ -10,6 +10,7 @@ use observer_core::{
     },
     price::{
         book::Book,
+        commitment::{self, Due},
         place::Places,
         plan::Charges,
         statement::{Charge, Line, Usage},
@@ -47,6 +48,8 @@ pub struct Priced {
     pub lines: Vec<Line>,
     /// What each row is charged by each rate; `row` is a place in `rows`.
     pub charges: Vec<Charge<u32>>,
+    /// What is paid for at the least, month by month; in no row.
+    pub commitments: Vec<Due>,
     pub currency: String,
     pub version: String,
 }
@@ -114,6 +117,7 @@ pub fn price_changed<'c>(
             row.hourly += charge.hourly;
         }
     }
+    priced.commitments = commitment::due(book.commitments(), &statement.lines);
     (priced.lines, priced.charges) = (statement.lines, statement.charges);
     priced.total = total(&priced.rows);
     priced

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::tz::TimeZone;
 
-use super::rate::{Rate, Way};
+use super::{
+    commitment::Commitment,
+    rate::{Rate, Way},
+};
 use crate::model::{
     identity::Word,
     money::Unit,
@@ -59,6 +62,7 @@ pub struct Book {
     version: String,
     currency: Word,
     rates: Vec<Arc<Rate>>,
+    commitments: Vec<Commitment>,
     /// Best first, by cloud and kind.
     by_kind: BTreeMap<(Word, RateKind), Vec<usize>>,
     zones: BTreeMap<String, TimeZone>,
@@ -130,6 +134,7 @@ impl Book {
         Ok(Self {
             version: compiled.version,
             currency: compiled.currency,
+            commitments: compiled.commitments,
             rates: compiled.rates.into_iter().map(Arc::new).collect(),
             by_kind,
             zones,
@@ -151,6 +156,12 @@ impl Book {
     #[must_use]
     pub fn rates(&self) -> &[Arc<Rate>] {
         &self.rates
+    }
+
+    /// What is paid for at the least.
+    #[must_use]
+    pub fn commitments(&self) -> &[Commitment] {
+        &self.commitments
     }
 
     /// Where a provider's months begin.

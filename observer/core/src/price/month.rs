@@ -32,10 +32,15 @@ impl Month {
         Date::new(year, month, 1).ok().map(|_| Self { year, month })
     }
 
+    #[must_use]
+    pub fn first_day(self) -> Date {
+        Date::new(self.year, self.month, 1).unwrap_or(Date::MIN)
+    }
+
     /// First moment, and first moment after it.
     #[must_use]
     pub fn span(self, zone: &TimeZone) -> (UnixUs, UnixUs) {
-        let first = Date::new(self.year, self.month, 1).unwrap_or(Date::MIN);
+        let first = self.first_day();
         let next = first.saturating_add(jiff::Span::new().months(1));
         (start_of(first, zone), start_of(next, zone))
     }

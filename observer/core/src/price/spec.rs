@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use crate::model::names::{BilledDirection, PriceStatus, RateKind};
 
 /// One file.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(
     deny_unknown_fields,
     expecting = "a price book with `version:` and `rates:`"
@@ -29,13 +30,15 @@ pub struct BookFile {
     pub rates: Vec<RateRow>,
     #[serde(default)]
     pub discounts: Vec<DiscountRow>,
+    #[serde(default)]
+    pub commitments: Vec<CommitmentRow>,
     /// How many of what is charged by the hour there are, by rate.
     #[serde(default)]
     pub counts: BTreeMap<String, u32>,
 }
 
 /// One rate.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateRow {
     pub id: String,
@@ -54,9 +57,11 @@ pub struct RateRow {
     pub direction: Option<BilledDirection>,
     /// `GiB`, `GB`; as the setting for the cloud where not given.
     #[serde(default)]
+    #[schemars(extend("enum" = ["GiB", "GB", null]))]
     pub unit: Option<String>,
     /// Of one unit, where there is one tier.
     #[serde(default)]
+    #[schemars(schema_with = "amount")]
     pub price: Option<String>,
     #[serde(default)]
     pub tiers: Vec<TierRow>,
@@ -68,6 +73,7 @@ pub struct RateRow {
     pub pool: Option<String>,
     /// Price of an hour of what stands on the way.
     #[serde(default)]
+    #[schemars(schema_with = "amount")]
     pub per_hour: Option<String>,
     /// First day of the provider's time zone on which it holds.
     #[serde(default)]
@@ -90,16 +96,17 @@ pub struct RateRow {
 }
 
 /// One tier; the last one has no bound.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TierRow {
     #[serde(default)]
     pub up_to: Option<u64>,
+    #[schemars(schema_with = "amount")]
     pub price: String,
 }
 
 /// Units that cost nothing, inside the first tier.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FreeRow {
     pub units: u64,
@@ -109,12 +116,13 @@ pub struct FreeRow {
 }
 
 /// What was agreed on.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiscountRow {
     /// Rates by name; `*` stands for any rest.
     pub rates: Vec<String>,
     /// Off the list price: `12.5`.
+    #[schemars(schema_with = "amount")]
     pub percent: String,
     #[serde(default)]
     pub effective_from: Option<Date>,
@@ -122,4 +130,96 @@ pub struct DiscountRow {
     pub effective_until: Option<Date>,
     /// Who agreed on it.
     pub source: String,
+}
+
+/// What is paid for at the least.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommitmentRow {
+    pub id: String,
+    /// Rates that count towards it, by name; `*` stands for any rest.
+    pub rates: Vec<String>,
+    /// In the book's currency.
+    #[schemars(schema_with = "amount")]
+    pub per_month: String,
+    /// It holds in months whose first day is this one or a later one.
+    #[serde(default)]
+    pub effective_from: Option<Date>,
+    /// And before this one.
+    #[serde(default)]
+    pub effective_until: Option<Date>,
+    /// Who agreed on it.
+    pub source: String,
+}
+
+/// For editors; what it does not say, such as which rates contend, `observer price check` does.
+#[must_use]
+pub fn schema() -> Schema {
+    schemars::schema_for!(BookFile)
+}
+
+/// A decimal number, quoted or not.
+fn amount(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": ["string", "number"],
+        "pattern": r"^[0-9]+(\.[0-9]{1,12})?$",
+        "minimum": 0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn value(yaml: &str) -> Value {
+        serde_norway::from_str(yaml).expect("YAML")
+    }
+
+    #[test]
+    fn what_the_schema_takes_is_what_is_read() {
+        let validator = jsonschema::options()
+            .should_validate_formats(true)
+            .build(schema().as_value())
+            .expect("a schema");
+        let rate = |rest: &str| {
+            format!("version: v\nrates:\n- {{id: a, cloud: aws, kind: internet{rest}}}\n")
+        };
+        for (yaml, expected) in [
+            (include_str!("../../data/prices.yaml").to_owned(), true),
+            (rate(", price: '0.09', unit: GB"), true),
+            (rate(", price: 0.09"), true),
+            (
+                rate(", tiers: [{up_to: 10, price: '1'}, {price: '0'}]"),
+                true,
+            ),
+            (rate(", effective_from: 2026-03-01"), true),
+            (rate(", effective_from: March"), false),
+            (rate(", prize: '0.09'"), false),
+            (rate(", status: sure"), false),
+            (rate(", tiers: [{up_to: -1, price: '1'}]"), false),
+            ("rates: []".to_owned(), false),
+            (
+                "version: v\ncommitments: [{id: c, rates: [a], per_month: '5', source: x}]"
+                    .to_owned(),
+                true,
+            ),
+            (
+                "version: v\ndiscounts: [{rates: [a], percent: '5'}]".to_owned(),
+                false,
+            ),
+        ] {
+            assert_eq!(validator.is_valid(&value(&yaml)), expected, "{yaml}");
+            assert_eq!(
+                serde_norway::from_str::<BookFile>(&yaml).is_ok(),
+                expected,
+                "{yaml}"
+            );
+        }
+        // What reading says later, an editor says at once.
+        for rest in [", price: '-0.09'", ", price: '0.09 USD'", ", unit: TB"] {
+            assert!(!validator.is_valid(&value(&rate(rest))), "{rest}");
+        }
+    }
 }

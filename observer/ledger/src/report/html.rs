@@ -4,7 +4,11 @@ use std::fmt::{self, Display, Write as _};
 
 use observer_core::model::{money::Money, size};
 
-use super::{Amounts, Report, table::decimals, unpriced};
+use super::{
+    Amounts, Report,
+    table::{commitments, decimals},
+    unpriced,
+};
 
 /// Rows that are drawn and listed; the rest is in one line.
 const ROWS_SHOWN: usize = 200;
@@ -37,6 +41,7 @@ impl Report {
         );
         self.rows(&mut page, &amounts, decimals);
         self.lines_of_rates(&mut page, decimals);
+        self.commitments(&mut page, decimals);
         page.push_str("<h2>What it covers</h2>\n<ul>\n");
         for (reason, bytes) in unpriced(&self.priced) {
             let _ = writeln!(
@@ -151,6 +156,31 @@ impl Report {
                 line.hours,
                 cost.fixed(decimals),
             );
+        }
+        page.push_str("</table>\n");
+    }
+
+    fn commitments(&self, page: &mut String, decimals: u32) {
+        let cells = commitments(&self.priced, decimals);
+        let [heads, lines @ ..] = &*cells else {
+            return;
+        };
+        if lines.is_empty() {
+            return;
+        }
+        let heads: Vec<(&str, bool)> = heads
+            .iter()
+            .enumerate()
+            .map(|(nth, name)| (name.as_str(), nth < 2))
+            .collect();
+        head(page, "What was committed to", &heads);
+        for line in lines {
+            page.push_str("<tr>");
+            for (cell, (_, is_left)) in line.iter().zip(&heads) {
+                let class = if *is_left { " class=l" } else { "" };
+                let _ = write!(page, "<td{class}>{}", Escaped(cell));
+            }
+            page.push('\n');
         }
         page.push_str("</table>\n");
     }

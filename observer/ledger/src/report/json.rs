@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Amounts, Coverage, DECIMALS, Expected, Report, unpriced};
 use crate::priced::Priced;
-use observer_core::price::statement::Line;
+use observer_core::price::{commitment::Due, statement::Line};
 
 impl Report {
     /// The whole report.
@@ -55,6 +55,7 @@ impl Report {
                 "cost_estimate": amounts.total.text(DECIMALS),
             },
             "rates": rates(&self.priced),
+            "commitments": commitments(&self.priced),
             "unpriced_bytes_by_reason": reasons,
             "coverage": coverage(&self.coverage),
         });
@@ -65,6 +66,7 @@ impl Report {
                 "price_version": priced.version,
                 "cost_estimate": amounts.total.text(DECIMALS),
                 "rates": rates(priced),
+                "commitments": commitments(priced),
             });
             object.insert("against".to_owned(), other);
         }
@@ -99,6 +101,20 @@ fn rates(priced: &Priced) -> Vec<Value> {
         })
     };
     priced.lines.iter().map(rate).collect()
+}
+
+fn commitments(priced: &Priced) -> Vec<Value> {
+    let due = |due: &Due| {
+        json!({
+            "month": due.month.to_string(),
+            "commitment": due.id,
+            "source": due.source,
+            "committed": due.committed.text(DECIMALS),
+            "used": due.used.text(DECIMALS),
+            "shortfall": due.shortfall().text(DECIMALS),
+        })
+    };
+    priced.commitments.iter().map(due).collect()
 }
 
 fn coverage(coverage: &Coverage) -> Value {

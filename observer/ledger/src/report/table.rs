@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use observer_core::{
     model::{money::Money, size, time::UnixUs},
-    price::statement::Line,
+    price::{commitment::Due, statement::Line},
 };
 
-use crate::table::aligned;
+use crate::{priced::Priced, table::aligned};
 
 use super::{Amounts, Coverage, Expected, Report, unpriced};
 
@@ -59,6 +59,10 @@ impl Report {
         text.push('\n');
         text.push_str(&aligned(&self.rates(decimals), 4));
         text.push('\n');
+        if !self.priced.commitments.is_empty() {
+            text.push_str(&aligned(&commitments(&self.priced, decimals), 2));
+            text.push('\n');
+        }
         self.basis(&mut text);
         text
     }
@@ -104,6 +108,23 @@ impl Report {
             let _ = writeln!(text, "{line}");
         }
     }
+}
+
+/// What is paid for at the least; of what was not used nobody's bytes are the cause, so it is in no row.
+pub fn commitments(priced: &Priced, decimals: u32) -> Vec<Vec<String>> {
+    let heads = ["month", "commitment", "at least", "used", "not used"];
+    let line = |due: &Due| {
+        let amounts = [due.committed, due.used, due.shortfall()];
+        let words = [due.month.to_string(), due.id.to_string()];
+        words
+            .into_iter()
+            .chain(amounts.map(|amount| amount.fixed(decimals)))
+            .collect()
+    };
+    let heads = heads.map(str::to_owned).to_vec();
+    std::iter::once(heads)
+        .chain(priced.commitments.iter().map(line))
+        .collect()
 }
 
 fn rate(line: &Line, decimals: u32) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use observer_core::{
     model::money::Money,
     price::{
-        book::{Book, BookSettings},
+        book::{Book, BookSettings, Layer},
         month::Month,
         place::Places,
     },
@@ -118,6 +118,35 @@ fn a_month_fills_the_tiers_of_all_hosts_together() {
 }
 
 #[test]
+fn a_commitment_is_told_apart_from_what_bytes_cost() {
+    let layer = Layer {
+        name: "own.yaml",
+        text: "version: own\ncommitments: [{id: edp, rates: [aws-internet-*], per_month: '2000', source: EDP}]",
+    };
+    let book = Book::with_shipped(&[layer], &BookSettings::default()).expect("a book");
+    let month = Month::parse("2026-10");
+    let (tally, read) = tallied(&fleet(), &["workload"], month, &[&book]);
+    let report = Report {
+        by: vec!["workload".to_owned()],
+        priced: priced::price(&tally, &book, &Places::default()),
+        against: None,
+        coverage: Coverage::of(read, &tally, None),
+    };
+    // As without it; 2,000 less 1,086.68.
+    assert_eq!(report.priced.total.cost.text(12), "1317.08");
+    let due = &report.json()["commitments"][0];
+    assert_eq!(
+        (&due["used"], &due["shortfall"]),
+        (&"1086.68".into(), &"913.32".into())
+    );
+    for text in [report.table(), report.html()] {
+        assert!(text.contains("edp") && text.contains("913.32"), "{text}");
+    }
+    let without = self::report(&fleet(), &["workload"], None);
+    assert!(!without.html().contains("committed to") && !without.table().contains("commitment"));
+}
+
+#[test]
 fn every_form_has_the_same_total_and_says_what_is_missing() {
     let report = report(&fleet(), &["cloud", "workload", "month"], None);
     // November: 1,024 GiB less 100 at 0.09.
@@ -169,7 +198,7 @@ fn a_page_holds_whatever_names_there_are_and_loads_nothing() {
 
 #[test]
 fn the_same_bytes_under_another_book_stand_beside() {
-    let half = observer_core::price::book::Layer {
+    let half = Layer {
         name: "agreed.yaml",
         text: "version: agreed\ndiscounts: [{rates: [aws-internet-*], percent: '50', source: x, effective_from: 2026-10-06}]",
     };
@@ -293,7 +322,7 @@ fn lines_of(csv: &str) -> Vec<std::collections::HashMap<String, String>> {
 
 #[test]
 fn a_focus_dataset_has_every_charge_and_bills_nothing() {
-    let hourly = observer_core::price::book::Layer {
+    let hourly = Layer {
         name: "line.yaml",
         text: "version: line\nrates: [{id: line, cloud: aws, kind: nat_gateway, price: '0', per_hour: '1', source: [x]}]\n\
                counts: {line: 2}\ndiscounts: [{rates: [aws-internet-us-east-1], percent: '20', source: y}]",

@@ -1,5 +1,7 @@
 //! From files to rates: what each row means, and what the rows mean together. Every error names file, line and row.
 
+mod agreed;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{civil::Date, tz::TimeZone};
@@ -15,10 +17,11 @@ use crate::{
         time::UnixUs,
     },
     price::{
+        commitment::Commitment,
         month::start_of,
         place::{Glob, Places},
         rate::{Free, Pool, Rate},
-        spec::{BookFile, DiscountRow, RateRow, TierRow},
+        spec::{BookFile, RateRow, TierRow},
         tier::Tier,
     },
 };
@@ -30,6 +33,7 @@ pub struct Compiled {
     pub version: String,
     pub currency: Word,
     pub rates: Vec<Rate>,
+    pub commitments: Vec<Commitment>,
 }
 
 /// A file, and how its rows are told apart in messages.
@@ -77,7 +81,8 @@ pub fn compile(layers: &[Layer<'_>], settings: &BookSettings) -> Result<Compiled
     let sources = layers.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let currency = currency(&sources)?;
     let groups = groups(&sources);
-    let discounts = discounts(&sources)?;
+    let discounts = agreed::discounts(&sources)?;
+    let commitments = agreed::commitments(&sources)?;
     let mut rates: Vec<Rate> = Vec::new();
     for (nth, source) in sources.iter().enumerate() {
         for row in &source.file.rates {
@@ -93,7 +98,7 @@ pub fn compile(layers: &[Layer<'_>], settings: &BookSettings) -> Result<Compiled
             let rate = made
                 .rate(row, nth)
                 .map_err(|what| source.of_rate(&row.id, &what))?;
-            let pieces = discounted(&rate, &discounts, settings);
+            let pieces = agreed::discounted(&rate, &discounts, settings);
             rates.extend(pieces.map_err(|what| source.of_rate(&row.id, &what))?);
             if rates.len() > RATES_MAX {
                 return Err(source.of_rate(&row.id, &format!("more than {RATES_MAX} rates in all")));
@@ -105,6 +110,7 @@ pub fn compile(layers: &[Layer<'_>], settings: &BookSettings) -> Result<Compiled
         version: version(&sources),
         currency,
         rates,
+        commitments,
     })
 }
 
@@ -322,107 +328,24 @@ fn tiers(row: &RateRow, unit: Unit) -> Result<Vec<Tier>, String> {
     Ok(tiers)
 }
 
+fn is_ever(from: Option<Date>, until: Option<Date>) -> Result<(), String> {
+    match (from, until) {
+        (Some(from), Some(until)) if until <= from => {
+            Err(format!("holds from {from} until {until}, which is never"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn span(
     from: Option<Date>,
     until: Option<Date>,
     zone: &TimeZone,
 ) -> Result<(UnixUs, UnixUs), String> {
-    if let (Some(from), Some(until)) = (from, until)
-        && until <= from
-    {
-        return Err(format!("holds from {from} until {until}, which is never"));
-    }
+    is_ever(from, until)?;
     let since = from.map_or(UnixUs(i64::MIN), |day| start_of(day, zone));
     let until = until.map_or(UnixUs(i64::MAX), |day| start_of(day, zone));
     Ok((since, until))
-}
-
-/// A discount as it is applied.
-struct Discount<'d> {
-    row: &'d DiscountRow,
-    rates: Vec<Glob>,
-    basis_points: u16,
-}
-
-fn discounts<'s>(sources: &'s [Source<'_>]) -> Result<Vec<Discount<'s>>, BookError> {
-    let mut all = Vec::new();
-    for source in sources {
-        for row in &source.file.discounts {
-            let what = || format!("discount of `{}`", row.rates.join("`, `"));
-            let wrong = |why: &str| source.error(None, format!("{}: {why}", what()));
-            let rates = row.rates.iter().map(|rate| Glob::parse(rate));
-            let rates = rates.collect::<Option<Vec<_>>>();
-            let percent = Price::parse(&row.percent).ok().map(Price::pico);
-            let basis_points = percent
-                .filter(|pico| pico % 10_u64.pow(10) == 0)
-                .and_then(|pico| u16::try_from(pico / 10_u64.pow(10)).ok())
-                .filter(|points| *points <= 10_000)
-                .ok_or_else(|| {
-                    wrong(&format!(
-                        "`percent: {}` is no number from 0 to 100 of two decimals",
-                        row.percent
-                    ))
-                })?;
-            all.push(Discount {
-                row,
-                rates: rates.ok_or_else(|| wrong("a `*` stands at the end of a name alone"))?,
-                basis_points,
-            });
-        }
-    }
-    Ok(all)
-}
-
-/// The rate, cut where a discount begins or ends; of several the last one holds.
-fn discounted(
-    rate: &Rate,
-    discounts: &[Discount<'_>],
-    settings: &BookSettings,
-) -> Result<Vec<Rate>, String> {
-    let zone = settings.zone(&rate.facts.cloud);
-    let mut spans = Vec::new();
-    for discount in discounts
-        .iter()
-        .filter(|discount| discount.rates.iter().any(|glob| glob.fits(&rate.facts.id)))
-    {
-        let (since, until) = span(
-            discount.row.effective_from,
-            discount.row.effective_until,
-            &zone,
-        )?;
-        spans.push((since.max(rate.since), until.min(rate.until), discount));
-    }
-    let mut cuts: Vec<UnixUs> = vec![rate.since, rate.until];
-    cuts.extend(spans.iter().flat_map(|(since, until, _)| [*since, *until]));
-    cuts.retain(|cut| (rate.since..=rate.until).contains(cut));
-    cuts.sort_unstable();
-    cuts.dedup();
-    let mut pieces = Vec::new();
-    for [since, until] in cuts.array_windows() {
-        let holds = |span: &&(UnixUs, UnixUs, &Discount<'_>)| span.0 <= *since && *until <= span.1;
-        let mut piece = Rate {
-            since: *since,
-            until: *until,
-            ..rate.clone()
-        };
-        if let Some((_, _, discount)) = spans.iter().rev().find(holds) {
-            for tier in &mut piece.tiers {
-                let list = tier.price;
-                tier.price = list.less(discount.basis_points).ok_or_else(|| {
-                    format!(
-                        "{} % off {list} has more decimals than a price can have",
-                        discount.row.percent
-                    )
-                })?;
-            }
-            piece.facts = Arc::new(RateFacts {
-                discount: Some((discount.basis_points, discount.row.source.as_str().into())),
-                ..(*rate.facts).clone()
-            });
-        }
-        pieces.push(piece);
-    }
-    Ok(pieces)
 }
 
 /// Between two rates that nothing chooses between nobody should.

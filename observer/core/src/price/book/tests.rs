@@ -384,8 +384,25 @@ fn what_is_wrong_is_told_with_file_and_line() {
             "rate `b`: contends with rate `a`",
         ),
         (
-            "version: t\ndiscounts: [{rates: [a], percent: '101', source: x}]",
-            "discount of `a`: `percent: 101` is no number from 0 to 100",
+            "version: t\nrates: [{id: aws-x, cloud: aws, kind: internet, price: '1'}]\ndiscounts: [{rates: [aws-*], percent: '101', source: x}]",
+            "discount of `aws-*`: `percent: 101` is no number from 0 to 100",
+        ),
+        (
+            "version: t\ndiscounts: [{rates: [aws-intrenet*], percent: '10', source: x}]",
+            "no rate is called `aws-intrenet*`; see `observer price show`",
+        ),
+        (
+            "version: t\nrates: [{id: aws-x, cloud: aws, kind: internet, price: '1'}]\ncommitments:\n- {id: c, rates: [aws-*], per_month: '-5', source: x}",
+            "own.yaml:4: commitment `c`: `per_month`: `-5` is negative",
+        ),
+        (
+            "version: t\ncommitments:\n- {id: c, rates: [], per_month: '5', source: x}",
+            "commitment `c`: names no rate",
+        ),
+        (
+            "version: t\nrates: [{id: aws-x, cloud: aws, kind: internet, price: '1'}]\ncommitments:\n- {id: c, rates: [aws-*], per_month: '5', source: x}\n\
+             - {id: c, rates: [aws-*], per_month: '6', source: x}",
+            "own.yaml:5: commitment `c`: the name is there twice",
         ),
     ] {
         let error = book(text).expect_err(text).to_string();

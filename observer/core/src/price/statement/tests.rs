@@ -8,6 +8,7 @@ use crate::{
     model::names::PathKind,
     price::{
         book::{BookSettings, Layer},
+        commitment,
         place::{Place, Places},
         plan::Route,
     },
@@ -275,6 +276,41 @@ fn a_discount_is_off_every_tier() {
         ..USE
     };
     assert_eq!(month(own, &[used]), "70.875");
+}
+
+/// November: 900 GiB at 0.09 are 81, of 100 agreed on; the gateway's bytes count towards no commitment of the internet's. December
+/// has one byte. In January it has ended.
+#[test]
+fn what_was_committed_to_and_not_used_is_told_month_by_month() {
+    let own = "version: own\ncommitments:\n- {id: c, rates: ['aws-internet-*'], per_month: '100', source: EDP, \
+               effective_from: 2026-10-15, effective_until: 2027-01-01}\n";
+    let used = |at, gib| Use {
+        at,
+        elements: &["nat_gateway"],
+        bytes: [gib, 0],
+        ..USE
+    };
+    let book = shipped(own, &BookSettings::default());
+    let uses = [
+        used("2026-10-20T00:00:00Z", 1),
+        used("2026-11-10T00:00:00Z", 1_000 * GIB),
+        used("2026-12-31T23:59:59Z", 1),
+        used("2027-01-01T00:00:00Z", GIB),
+    ];
+    let lines = statement(&book, &uses).lines;
+    let due = commitment::due(book.commitments(), &lines);
+    let told: Vec<String> = due
+        .iter()
+        .map(|due| {
+            format!(
+                "{} {} {}",
+                due.month,
+                due.used.text(6),
+                due.shortfall().text(6)
+            )
+        })
+        .collect();
+    assert_eq!(told, ["2026-11 81 19", "2026-12 0 100"]);
 }
 
 #[test]
