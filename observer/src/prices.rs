@@ -1,5 +1,7 @@
 //! Price books on disk, and what the configuration makes of them. What they say is the business of `observer-core`.
 
+mod import;
+
 use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +15,8 @@ use observer_core::{
 };
 
 use crate::{config::Price, files};
+
+pub use self::import::{Done, Import, Taken};
 
 /// The shipped book, and the operator's files before it.
 ///

@@ -3,6 +3,8 @@
 
 pub mod book;
 pub mod commitment;
+pub mod diff;
+pub mod import;
 pub mod month;
 pub mod place;
 pub mod plan;

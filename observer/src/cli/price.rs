@@ -1,5 +1,6 @@
 //! `observer price`: what is in the price books, whether they are whole, and what bytes would cost.
 
+mod import;
 mod quote;
 
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
@@ -11,6 +12,7 @@ use observer_core::{
     price::{
         book::{Book, BookSettings},
         rate::Rate,
+        spec,
     },
 };
 use serde_json::{Value, json};
@@ -34,6 +36,24 @@ pub enum Price {
                       --already 12TB"
     )]
     Quote(quote::Arguments),
+    /// Make a book of providers' own price lists.
+    #[command(
+        after_help = "Lists, told by content: AWS Price List offers of AWSDataTransfer (CSV, JSON), pages of Azure Retail Prices, \
+                      Oracle's list of products, SKUs of Google's Cloud Billing Catalog. Nothing is asked for that is not \
+                      named here; where one list or page cannot be taken, the book stays as it was.\n\nExample:\n  observer \
+                      price import --into /etc/observer/lists.yaml \
+                      https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AWSDataTransfer/current/us-east-1/index.csv"
+    )]
+    Import(import::Import),
+    /// Say what one book says of rates and another does not.
+    #[command(after_help = "Example:\n  observer price diff shipped /etc/observer/lists.yaml")]
+    Diff(import::Diff),
+    /// Print the JSON schema of a price book, for editors.
+    #[command(
+        after_help = "Example:\n  observer price schema > prices.schema.json\n  # first line of a book:\n  # \
+                      yaml-language-server: $schema=prices.schema.json"
+    )]
+    Schema,
 }
 
 /// The book to look at.
@@ -85,6 +105,12 @@ pub fn run(price: &Price) -> Result<ExitCode> {
         Price::Show(arguments) => show(arguments)?,
         Price::Check(arguments) => check(arguments)?,
         Price::Quote(arguments) => return quote::run(arguments),
+        Price::Import(arguments) => return import::import(arguments),
+        Price::Diff(arguments) => return import::diff(arguments),
+        Price::Schema => print(&format!(
+            "{}\n",
+            serde_json::to_string_pretty(&spec::schema())?
+        ))?,
     }
     Ok(ExitCode::SUCCESS)
 }
