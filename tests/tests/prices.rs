@@ -39,7 +39,7 @@ fn configure(bed: &Bed, books: &[&Path]) -> Result<String> {
         .collect();
     let text = format!(
         "source: {{cloud: aws, region: us-east-1, metadata: off}}\ncatalog: {{networks: \"{}\"}}\npaths:\n  \
-         - {{cidr: {far}/32, kind: internet, elements: [nat_gateway, vpn]}}\nprice: {{files: [{}]}}\n",
+         - {{cidr: {far}/32, kind: internet, elements: [nat_gateway, vpn]}}\nprice: {{files: [{}]}}\nmetrics: {{opencost: true}}\n",
         networks.display(),
         books.join(", "),
     );
@@ -186,6 +186,19 @@ fn is_in_metrics(metrics: &str, first: &[u128; 3]) -> Result<()> {
         unpriced.to_bits() == (first[0] as f64).to_bits(),
         "{unpriced} unpriced, not {}",
         first[0]
+    );
+    // What OpenCost asks for, over all pods; none is known here.
+    let wire = sum(
+        "observer_wire_bytes_total{direction=\"egress\"",
+        "path_kind=\"internet\"",
+    )?;
+    let pods = sum(
+        "kubecost_pod_network_egress_bytes_total{",
+        "internet=\"true\"",
+    )?;
+    ensure!(
+        pods > 0.0 && pods.to_bits() == wire.to_bits(),
+        "{pods} for OpenCost, {wire} in all"
     );
     Ok(())
 }

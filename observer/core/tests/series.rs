@@ -8,7 +8,7 @@ use std::{
 
 use observer_core::{
     aggregate::{
-        HISTOGRAM_SERIES, Histogram, IDLE_EXPIRY_LEAST, LABEL_BYTES_MAX, LabelChoice,
+        HISTOGRAM_SERIES, Histogram, IDLE_EXPIRY_LEAST, LABEL_BYTES_MAX, LabelChoice, MetricSeries,
         OWN_SERIES_MAX, Recorded, SERIES_MAX_LEAST, Series, SeriesSettings, SeriesSnapshot,
         SeriesValue,
     },
@@ -16,7 +16,7 @@ use observer_core::{
         counters::Counters,
         flow::Timing,
         identity::{Identity, Word},
-        names::{Label, Outcome, SeriesMetric},
+        names::{Label, Outcome, PathKind, SeriesMetric},
         workload::Workload,
     },
 };
@@ -96,6 +96,7 @@ impl Model {
             series_max,
             idle_expiry: IDLE_EXPIRY_LEAST,
             labels,
+            opencost: false,
         };
         let identity = |nth: usize| Identity {
             cloud: Some(format!("cloud-{}", nth / REGIONS).into()),
@@ -325,6 +326,63 @@ fn what_the_words_are_not_is_unknown_and_long_names_are_cut() {
     assert_eq!(
         (namespace.as_str(), workload.len()),
         ("unknown", LABEL_BYTES_MAX)
+    );
+}
+
+/// Of what OpenCost has no word for it is told `unknown`, so its queries leave it out; what comes in is not in it.
+#[test]
+fn pods_have_what_opencost_asks_for_where_it_is_switched_on() {
+    let mut series = Series::new(&SeriesSettings {
+        opencost: true,
+        ..SeriesSettings::default()
+    });
+    let counters = Counters {
+        wire_bytes: [7, 9],
+        ..Counters::default()
+    };
+    let workload = Arc::new(Workload {
+        namespace: Some("shop".into()),
+        pod: Some("cart-0".into()),
+        ..Workload::default()
+    });
+    for (kind, expected) in [
+        (PathKind::Internet, "true false false"),
+        (PathKind::SameHost, "false true true"),
+        (PathKind::SameZone, "false true true"),
+        (PathKind::InterZone, "false false true"),
+        (PathKind::InterRegion, "false false false"),
+        (PathKind::Proxy, "unknown unknown unknown"),
+    ] {
+        let identity = Identity {
+            service: Some(kind.word().into()),
+            path_kind: Some(kind),
+            ..Identity::default()
+        };
+        let recorded = Recorded {
+            identity: &Arc::new(identity),
+            workload: &workload,
+            cost: None,
+            counters: &counters,
+            ended: None,
+            fresh: Timing::default(),
+        };
+        series.record(&recorded, 0);
+        series.end_tick(0);
+        let snapshot = series.snapshot();
+        let of_pods = |one: &&MetricSeries| one.metric == SeriesMetric::PodNetworkEgress;
+        let pods = snapshot.metrics.iter().find(of_pods).expect("switched on");
+        let labels = format!("{} shop cart-0 {expected}", kind.word());
+        let is_it = |(words, value): &&(Arc<[Word]>, SeriesValue)| {
+            let words: Vec<&str> = words.iter().map(Word::as_str).collect();
+            words.join(" ") == labels && *value == SeriesValue::Count(7)
+        };
+        assert_eq!(pods.rows.iter().filter(is_it).count(), 1, "{labels}");
+    }
+    let off = Series::new(&SeriesSettings::default()).snapshot();
+    assert!(
+        off.metrics
+            .iter()
+            .all(|one| one.metric != SeriesMetric::PodNetworkEgress)
     );
 }
 

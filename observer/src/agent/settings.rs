@@ -117,7 +117,11 @@ pub fn overrides(source: &Source) -> Overrides {
 /// Where a limit is too low, or a metric or label is not there.
 pub fn series(metrics: &config::Metrics) -> Result<SeriesSettings> {
     let series_max = usize::try_from(metrics.series_max).unwrap_or(usize::MAX);
-    SeriesSettings::check(series_max, metrics.idle_expiry, &metrics.labels).context("`metrics`")
+    let settings = SeriesSettings::check(series_max, metrics.idle_expiry, &metrics.labels);
+    Ok(SeriesSettings {
+        opencost: metrics.opencost,
+        ..settings.context("`metrics`")?
+    })
 }
 
 fn found_uplinks() -> Result<Vec<UplinkSpec>> {

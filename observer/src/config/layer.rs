@@ -130,6 +130,7 @@ keys! {
     price_months: ByName<Zone> = "price.months", None, Live;
     metrics_series_max: SeriesMax = "metrics.series_max", None, Live;
     metrics_idle_expiry: IdleExpiry = "metrics.idle_expiry", None, Live;
+    metrics_opencost: Switch = "metrics.opencost", None, Live;
     metrics_labels: Labels = "metrics.labels", None, Live;
     limits_udp_flows: UdpFlows = "limits.udp_flows", Some("--udp-flows-max"), Restart;
     limits_events_bytes: Bytes = "limits.events_bytes", Some("--events-bytes"), Restart;
@@ -155,6 +156,7 @@ impl Layer {
             price_months: Some(ByName::default()),
             metrics_series_max: Some(SeriesMax::default()),
             metrics_idle_expiry: Some(IdleExpiry::default()),
+            metrics_opencost: Some(Switch::default()),
             metrics_labels: Some(Labels::default()),
             limits_udp_flows: Some(UdpFlows::default()),
             limits_events_bytes: Some(Bytes::default()),

@@ -115,6 +115,8 @@ pub struct Price {
 pub struct Metrics {
     pub series_max: u32,
     pub idle_expiry: Duration,
+    /// Whether there is the metric that OpenCost reads.
+    pub opencost: bool,
     /// Labels kept, by metric; a metric that is not named keeps all of its own.
     pub labels: BTreeMap<String, Vec<String>>,
 }
@@ -180,6 +182,7 @@ impl Config {
             metrics: Metrics {
                 series_max: layer.metrics_series_max.unwrap_or_default().0,
                 idle_expiry: layer.metrics_idle_expiry.unwrap_or_default().0,
+                opencost: layer.metrics_opencost.unwrap_or_default().0,
                 labels: layer.metrics_labels.unwrap_or_default().0,
             },
             limits: Limits {

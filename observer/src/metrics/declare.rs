@@ -195,6 +195,22 @@ pub const EGRESS_COST_ESTIMATE: Metric = Metric {
     buckets_us: &[],
 };
 
+pub const POD_NETWORK_EGRESS: Metric = Metric {
+    name: "kubecost_pod_network_egress_bytes_total",
+    kind: Kind::Counter,
+    unit: "bytes",
+    help: "Wire bytes of flow records that were sent, by the words of OpenCost, which has a price of its own for each. Only with metrics.opencost.",
+    labels: &[
+        "service",
+        "namespace",
+        "pod_name",
+        "internet",
+        "same_zone",
+        "same_region",
+    ],
+    buckets_us: &[],
+};
+
 pub const UNPRICED_BYTES: Metric = Metric {
     name: "observer_unpriced_bytes_total",
     kind: Kind::Counter,
@@ -355,6 +371,7 @@ pub const OF_SNAPSHOT: &[Metric] = &[
     RTT_SECONDS,
     FIRST_BYTE_SECONDS,
     EGRESS_COST_ESTIMATE,
+    POD_NETWORK_EGRESS,
     REMAINDER_BYTES,
     BALANCE_BYTES,
     INTERFACE_BYTES,
@@ -399,6 +416,7 @@ pub const fn declared(metric: SeriesMetric) -> Metric {
         SeriesMetric::RttSeconds => RTT_SECONDS,
         SeriesMetric::FirstByteSeconds => FIRST_BYTE_SECONDS,
         SeriesMetric::EgressCostEstimate => EGRESS_COST_ESTIMATE,
+        SeriesMetric::PodNetworkEgress => POD_NETWORK_EGRESS,
     }
 }
 

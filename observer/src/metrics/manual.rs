@@ -56,7 +56,10 @@ them are kept for what is not summed over records.
 - `observer_series_overflow_total` counts how often that happened, `observer_series` how many series there are.
 - A series that has not changed for 30 minutes (`idle_expiry`) is removed and counted in `observer_series_expired_total`;
   its room is free again. One that comes back begins at 0: what it had in `other` stays there, and `other` stays too.
-- `namespace` and `workload` are cut to 128 bytes.
+- `kubecost_pod_network_egress_bytes_total` is there with `metrics.opencost: true` alone. OpenCost's queries read it as its own daemon's:
+  `internet=\"true\"`, else by `same_zone` and `same_region`. Ways that it has no word for (private endpoints, interconnects, proxies, unknown)
+  are `unknown` in all three, which leaves them out. Run one of the two, or bytes count twice. `pod_name` is `unknown` in this version.
+- `namespace`, `workload` and `pod_name` are cut to 128 bytes.
 - Histograms take 13 series a label set. Metrics can keep fewer labels each (`labels`): sums stay the same, series get
   fewer. Metrics that keep the same labels share their label sets.
 ";
@@ -88,6 +91,8 @@ fn text() -> String {
         ("path_kind", words(PathKind::WORDS)),
         ("namespace", "Kubernetes namespace of the workload".to_owned()),
         ("workload", "name of the owning object, else container, else unit, else executable, else what the task calls itself ([owners](owners.md))".to_owned()),
+        ("pod_name", "the pod, where it is known".to_owned()),
+        ("internet`, `same_zone`, `same_region", "`true` and `false`, as OpenCost asks; `unknown` where it has no word for the way".to_owned()),
         ("outcome", format!("of a flow {}; of a fault {}", words(Outcome::WORDS), words(Mending::WORDS))),
         ("device", "the uplink, as `observer run --uplink` names it".to_owned()),
         ("measure", words(Measure::WORDS)),

@@ -73,18 +73,17 @@ impl Series {
             series_max,
             idle_expiry,
             labels,
+            ..
         } = settings;
         let mut tables: Vec<Table> = Vec::new();
-        for metric in SeriesMetric::ALL {
-            let kept = labels.of(*metric);
+        for metric in settings.metrics() {
+            let kept = labels.of(metric);
             match tables.iter_mut().find(|table| *table.labels == *kept) {
-                Some(table) => table.metrics.push(*metric),
-                None => tables.push(Table::new(kept, *metric)),
+                Some(table) => table.metrics.push(metric),
+                None => tables.push(Table::new(kept, metric)),
             }
         }
-        let kept = SeriesMetric::ALL
-            .iter()
-            .map(|metric| (*metric, labels.of(*metric)));
+        let kept = settings.metrics().map(|metric| (metric, labels.of(metric)));
         Self {
             scratch: Scratch::default(),
             tables,
@@ -161,6 +160,7 @@ impl Series {
             fold_flows(&tally, tables, limits, now_ns);
             fold_times(&tally, tables, limits, now_ns);
             fold_cost(&tally, tables, limits, now_ns);
+            fold_pods(&tally, tables, limits, now_ns);
         }
     }
 }
@@ -238,6 +238,17 @@ fn fold_cost(tally: &Tally, tables: &mut [Table], limits: &mut Limits, now_ns: u
         )];
         for table in &mut *tables {
             table.add(&source, &delta, limits, now_ns);
+        }
+    }
+}
+
+/// What pods send, by the words of OpenCost.
+fn fold_pods(tally: &Tally, tables: &mut [Table], limits: &mut Limits, now_ns: u64) {
+    let sent = Direction::Egress.of(tally.counters.wire_bytes);
+    if sent > 0 {
+        let delta = [(SeriesMetric::PodNetworkEgress, Delta::Count(sent))];
+        for table in tables {
+            table.add(&tally.source(None, None), &delta, limits, now_ns);
         }
     }
 }

@@ -100,7 +100,10 @@ fn series() -> Series {
         name: Some("a\"b\\c\nd".into()),
         ..Workload::default()
     };
-    let mut series = Series::new(&SeriesSettings::default());
+    let mut series = Series::new(&SeriesSettings {
+        opencost: true,
+        ..SeriesSettings::default()
+    });
     let reset = Recorded {
         identity: &Arc::new(storage),
         workload: &Arc::default(),

@@ -40,6 +40,7 @@ pub struct Words {
     outcomes: Box<[Word]>,
     api_states: Box<[Word]>,
     path_kinds: Box<[Word]>,
+    switches: [Word; 2],
 }
 
 impl Limits {
@@ -107,6 +108,7 @@ impl Words {
             outcomes: words(Outcome::WORDS),
             api_states: words(ApiState::WORDS),
             path_kinds: words(PathKind::WORDS),
+            switches: ["false".into(), "true".into()],
         }
     }
 
@@ -124,6 +126,10 @@ impl Words {
 
     pub fn path_kind(&self, kind: PathKind) -> Word {
         self.nth(&self.path_kinds, kind as usize)
+    }
+
+    pub fn switch(&self, is_on: bool) -> Word {
+        self.switches[usize::from(is_on)].clone()
     }
 
     fn nth(&self, words: &[Word], nth: usize) -> Word {
@@ -163,12 +169,11 @@ fn other_sets(metric: SeriesMetric, labels: &[Label]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::SeriesSettings, *};
 
     fn limits(series_max: usize) -> Limits {
-        let kept = SeriesMetric::ALL
-            .iter()
-            .map(|metric| (*metric, metric.labels()));
+        let settings = SeriesSettings::default();
+        let kept = settings.metrics().map(|metric| (metric, metric.labels()));
         Limits::new(series_max, kept)
     }
 

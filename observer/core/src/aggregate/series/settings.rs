@@ -22,6 +22,8 @@ pub struct SeriesSettings {
     pub series_max: usize,
     pub idle_expiry: Duration,
     pub labels: LabelChoice,
+    /// Whether there is the metric that OpenCost reads.
+    pub opencost: bool,
 }
 
 impl Default for SeriesSettings {
@@ -30,6 +32,7 @@ impl Default for SeriesSettings {
             series_max: SERIES_MAX,
             idle_expiry: IDLE_EXPIRY,
             labels: LabelChoice::default(),
+            opencost: false,
         }
     }
 }
@@ -74,7 +77,15 @@ impl SeriesSettings {
             series_max,
             idle_expiry,
             labels: LabelChoice::check(labels)?,
+            opencost: false,
         })
+    }
+
+    /// The metrics that there are.
+    pub fn metrics(&self) -> impl Iterator<Item = SeriesMetric> {
+        let is_there =
+            |metric: &SeriesMetric| self.opencost || *metric != SeriesMetric::PodNetworkEgress;
+        SeriesMetric::ALL.iter().copied().filter(is_there)
     }
 }
 
@@ -153,7 +164,8 @@ mod tests {
                 "metric `observer_nothing` has no labels to choose from; those that have are \
                  `observer_wire_bytes_total`, `observer_payload_bytes_total`, `observer_packets_total`, \
                  `observer_retransmitted_bytes_total`, `observer_flows_total`, `observer_connect_seconds`, \
-                 `observer_rtt_seconds`, `observer_first_byte_seconds`, `observer_egress_cost_estimate_total`",
+                 `observer_rtt_seconds`, `observer_first_byte_seconds`, `observer_egress_cost_estimate_total`, \
+                 `kubecost_pod_network_egress_bytes_total`",
             ),
             (
                 SeriesSettings::check(

@@ -10,7 +10,7 @@ use super::{
 use crate::model::{
     identity::{Identity, Word},
     money::Money,
-    names::{Direction, Label, Outcome, SeriesMetric},
+    names::{Direction, Label, Outcome, PathKind, SeriesMetric},
     workload::Workload,
 };
 
@@ -131,7 +131,11 @@ impl Table {
                 | Label::ApiState
                 | Label::PathKind
                 | Label::Namespace
-                | Label::Workload => limits.words.other.clone(),
+                | Label::Workload
+                | Label::PodName
+                | Label::Internet
+                | Label::SameZone
+                | Label::SameRegion => limits.words.other.clone(),
             };
             renamed |= *word != other;
             *word = other;
@@ -246,6 +250,11 @@ impl Source<'_> {
                 .map_or_else(|| words.unknown.clone(), |kind| words.path_kind(kind)),
             Label::Namespace => cut(known(&workload.namespace)),
             Label::Workload => cut(known(&workload.name)),
+            Label::PodName => cut(known(&workload.pod)),
+            Label::Internet | Label::SameZone | Label::SameRegion => identity
+                .path_kind
+                .and_then(|kind| opencost(label, kind))
+                .map_or_else(|| words.unknown.clone(), |is_it| words.switch(is_it)),
             Label::Outcome => self
                 .outcome
                 .map_or_else(|| words.unknown.clone(), |end| words.outcome(end)),
@@ -253,6 +262,27 @@ impl Source<'_> {
                 .currency
                 .map_or_else(|| words.unknown.clone(), Word::clone),
         }
+    }
+}
+
+/// What OpenCost asks of a path (`pkg/costmodel/allocation.go`); where it has no word for one, its queries leave it out.
+const fn opencost(label: Label, kind: PathKind) -> Option<bool> {
+    let [internet, same_zone, same_region] = match kind {
+        PathKind::Internet => [true, false, false],
+        PathKind::SameHost | PathKind::SameZone => [false, true, true],
+        PathKind::InterZone => [false, false, true],
+        PathKind::InterRegion => [false, false, false],
+        PathKind::PrivateEndpoint
+        | PathKind::Interconnect
+        | PathKind::Peering
+        | PathKind::Proxy
+        | PathKind::Unknown => return None,
+    };
+    match label {
+        Label::Internet => Some(internet),
+        Label::SameZone => Some(same_zone),
+        Label::SameRegion => Some(same_region),
+        _ => None,
     }
 }
 

@@ -17,6 +17,10 @@ words! {
         PathKind = "path_kind",
         Namespace = "namespace",
         Workload = "workload",
+        PodName = "pod_name",
+        Internet = "internet",
+        SameZone = "same_zone",
+        SameRegion = "same_region",
         Outcome = "outcome",
         Currency = "currency",
     }
@@ -34,6 +38,7 @@ words! {
         RttSeconds = "observer_rtt_seconds",
         FirstByteSeconds = "observer_first_byte_seconds",
         EgressCostEstimate = "observer_egress_cost_estimate_total",
+        PodNetworkEgress = "kubecost_pod_network_egress_bytes_total",
     }
 }
 
@@ -42,8 +47,8 @@ impl SeriesMetric {
     #[must_use]
     pub const fn labels(self) -> &'static [Label] {
         use Label::{
-            ApiState, Cloud, Currency, Direction, Namespace, Outcome, PathKind, Provider, Region,
-            Service, Vendor, Workload,
+            ApiState, Cloud, Currency, Direction, Internet, Namespace, Outcome, PathKind, PodName,
+            Provider, Region, SameRegion, SameZone, Service, Vendor, Workload,
         };
         match self {
             Self::WireBytes | Self::PayloadBytes | Self::Packets | Self::RetransmittedBytes => &[
@@ -58,6 +63,9 @@ impl SeriesMetric {
                 Direction, Cloud, Region, Provider, Vendor, Service, ApiState, PathKind, Namespace,
                 Workload, Currency,
             ],
+            Self::PodNetworkEgress => {
+                &[Service, Namespace, PodName, Internet, SameZone, SameRegion]
+            }
             Self::ConnectSeconds | Self::RttSeconds | Self::FirstByteSeconds => {
                 &[Cloud, Region, Provider, Service, ApiState, PathKind]
             }
@@ -74,6 +82,7 @@ impl SeriesMetric {
             | Self::Packets
             | Self::RetransmittedBytes
             | Self::EgressCostEstimate
+            | Self::PodNetworkEgress
             | Self::Flows => false,
         }
     }
