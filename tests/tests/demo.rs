@@ -83,6 +83,12 @@ fn places_are_named_and_bytes_agree() {
             ] {
                 ensure!(row[field].as_u64() > Some(0), "{field} in {row}");
             }
+            // What stays in the region is free; the rest is not.
+            let cost = row["cost_estimate"].as_str().context("no estimate")?;
+            ensure!(
+                (cost == "0") == (row["cloud"] == "aws") && row["unpriced_reason"].is_null(),
+                "{row}"
+            );
             for field in ["connect_us", "rtt_us", "first_byte_us"] {
                 let [median, max] = ["median", "max"].map(|name| row[field][name].as_u64());
                 ensure!(median > Some(0) && median <= max, "{field} in {row}");

@@ -153,7 +153,18 @@ fn demo(arguments: &Arguments) -> Result<()> {
         .done("world: a workload host, a router, three clouds and a front, without a route out");
     progress.now("the agent loads its programs");
     let uplink = agent::uplink(&world.workload, world::UPLINK);
-    let options = ["--tick", "0.5", "--host", "workload", "--uplink", &uplink];
+    let options = [
+        "--tick",
+        "0.5",
+        "--host",
+        "workload",
+        "--uplink",
+        &uplink,
+        "--source",
+        "cloud=aws",
+        "--source",
+        "region=us-east-1",
+    ];
     let mut observed = Observed::start_on_machine(&bed, &executable, &options)?;
     progress.done(format!(
         "agent: counts, and serves on {}",

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
+use observer_core::model::money::Money;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,7 +14,10 @@ use crate::{
     truth::{Key, Truth},
 };
 
-const HEADS: [[&str; 10]; 2] = [
+/// Decimals of the few cents that a demo costs.
+const DECIMALS: u32 = 6;
+
+const HEADS: [[&str; 11]; 2] = [
     [
         "",
         "",
@@ -22,21 +26,13 @@ const HEADS: [[&str; 10]; 2] = [
         "payload",
         "wire",
         "wire",
-        "connect ms",
-        "rtt ms",
-        "first byte ms",
+        "connect",
+        "rtt",
+        "first byte",
+        "estimate",
     ],
     [
-        "to",
-        "workload",
-        "conns",
-        "out",
-        "in",
-        "out",
-        "in",
-        "median/max",
-        "median/max",
-        "median/max",
+        "to", "workload", "conns", "out", "in", "out", "in", "ms", "ms", "ms, max", "USD",
     ],
 ];
 
@@ -72,6 +68,10 @@ pub struct Row {
     pub connect_us: Option<Spread>,
     pub rtt_us: Option<Spread>,
     pub first_byte_us: Option<Spread>,
+    /// What its bytes cost as far as they are priced; `None` where none is.
+    pub cost_estimate: Option<Money>,
+    /// Why there is no price, or not all of it.
+    pub unpriced_reason: Option<String>,
 }
 
 #[derive(Default)]
@@ -80,6 +80,8 @@ struct Gathered {
     sums: Sums,
     /// The latest times of each flow.
     flows: BTreeMap<String, [Option<u64>; 3]>,
+    cost: Option<Money>,
+    unpriced: Option<String>,
 }
 
 /// A row for each place and workload of the records that crossed `device`.
@@ -99,6 +101,12 @@ pub fn rows(records: &str, device: &str) -> Result<Vec<Row>> {
         row.sums.payload_bytes_ingress += count("payload_bytes_ingress");
         row.sums.wire_bytes_egress += count("wire_bytes_egress");
         row.sums.wire_bytes_ingress += count("wire_bytes_ingress");
+        if let Some(text) = record["cost_estimate"].as_str() {
+            let cost = Money::parse(text).with_context(|| format!("estimate `{text}`"))?;
+            row.cost = Some(row.cost.unwrap_or_default() + cost);
+        }
+        let reason = record["unpriced_reason"].as_str().map(str::to_owned);
+        row.unpriced = reason.or(row.unpriced.take());
         let times = row.flows.entry(record["flow_id"].to_string()).or_default();
         for (time, field) in times.iter_mut().zip(TIMES) {
             *time = record[field].as_u64().or(*time);
@@ -135,6 +143,8 @@ fn row(((to, workload), gathered): ((String, String), Gathered)) -> Row {
         connect_us: spread(0),
         rtt_us: spread(1),
         first_byte_us: spread(2),
+        cost_estimate: gathered.cost,
+        unpriced_reason: gathered.unpriced,
     }
 }
 
@@ -169,11 +179,19 @@ pub fn lines(rows: &[Row]) -> Vec<String> {
     for row in rows {
         let mut line = vec![row.to.clone(), row.workload.clone()];
         line.extend(sums(&row.sums));
-        line.extend([row.connect_us, row.rtt_us, row.first_byte_us].map(times));
+        line.extend([row.connect_us, row.rtt_us].map(median));
+        line.push(times(row.first_byte_us));
+        line.push(
+            row.cost_estimate
+                .map_or_else(|| "-".to_owned(), |cost| cost.fixed(DECIMALS)),
+        );
         cells.push(line);
     }
     let mut line = vec!["total".to_owned(), String::new()];
     line.extend(sums(&total(rows)));
+    line.extend([const { String::new() }; TIMES.len()]);
+    let costs = rows.iter().filter_map(|row| row.cost_estimate);
+    line.push(costs.sum::<Money>().fixed(DECIMALS));
     cells.push(line);
     aligned(&cells, 2)
 }
@@ -212,6 +230,10 @@ fn sums(sums: &Sums) -> [String; 5] {
     ]
 }
 
+fn median(spread: Option<Spread>) -> String {
+    spread.map_or_else(|| "-".to_owned(), |spread| milliseconds(spread.median))
+}
+
 /// A dash where no flow has one.
 fn times(spread: Option<Spread>) -> String {
     spread.map_or_else(
@@ -246,7 +268,7 @@ mod tests {
     fn record(flow: &str, device: &str, bytes: u64, connect: &Value) -> String {
         json!({
             "flow_id": flow, "device": device, "cloud": "aws", "region": "r", "comm": "c",
-            "payload_bytes_egress": bytes, "wire_bytes_ingress": 1, "connect_us": connect,
+            "payload_bytes_egress": bytes, "wire_bytes_ingress": 1, "connect_us": connect, "cost_estimate": "0.25",
         })
         .to_string()
     }
@@ -269,6 +291,7 @@ mod tests {
         };
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].sums, expected);
+        assert_eq!(rows[0].cost_estimate, Money::parse("0.75"));
         assert_eq!(total(&rows), expected);
         let spread = Spread {
             median: 1500,
@@ -320,6 +343,8 @@ mod tests {
             connect_us: spread,
             rtt_us: spread,
             first_byte_us: spread,
+            cost_estimate: Money::parse("12.345678"),
+            unpriced_reason: None,
         };
         for line in lines(&[row]) {
             assert!(line.chars().count() <= 120, "{}: {line}", line.len());
