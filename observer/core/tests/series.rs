@@ -295,6 +295,29 @@ fn a_set_that_comes_back_counts_from_nothing_and_other_keeps_what_it_has() {
     assert_eq!(series(&snapshot), 7 + 7);
 }
 
+/// All series after one more record that has wire bytes alone.
+fn carried(
+    series: &mut Series,
+    identity: Identity,
+    workload: &Arc<Workload>,
+    wire_bytes: [u64; 2],
+) -> SeriesSnapshot {
+    let recorded = Recorded {
+        identity: &Arc::new(identity),
+        workload,
+        cost: None,
+        counters: &Counters {
+            wire_bytes,
+            ..Counters::default()
+        },
+        ended: None,
+        fresh: Timing::default(),
+    };
+    series.record(&recorded, 0);
+    series.end_tick(0);
+    series.snapshot()
+}
+
 #[test]
 fn what_the_words_are_not_is_unknown_and_long_names_are_cut() {
     let mut series = Series::new(&SeriesSettings::default());
@@ -303,21 +326,12 @@ fn what_the_words_are_not_is_unknown_and_long_names_are_cut() {
         name: Some("n".repeat(4_000).into()),
         ..Workload::default()
     };
-    let counters = Counters {
-        wire_bytes: [1, 0],
-        ..Counters::default()
-    };
-    let recorded = Recorded {
-        identity: &Arc::default(),
-        workload: &Arc::new(workload),
-        cost: None,
-        counters: &counters,
-        ended: None,
-        fresh: Timing::default(),
-    };
-    series.record(&recorded, 0);
-    series.end_tick(0);
-    let snapshot = series.snapshot();
+    let snapshot = carried(
+        &mut series,
+        Identity::default(),
+        &Arc::new(workload),
+        [1, 0],
+    );
     let (labels, value) = &snapshot.metrics[0].rows[0];
     assert_eq!(value, &SeriesValue::Count(1));
     let [.., namespace, workload] = &**labels else {
@@ -336,10 +350,6 @@ fn pods_have_what_opencost_asks_for_where_it_is_switched_on() {
         opencost: true,
         ..SeriesSettings::default()
     });
-    let counters = Counters {
-        wire_bytes: [7, 9],
-        ..Counters::default()
-    };
     let workload = Arc::new(Workload {
         namespace: Some("shop".into()),
         pod: Some("cart-0".into()),
@@ -358,17 +368,7 @@ fn pods_have_what_opencost_asks_for_where_it_is_switched_on() {
             path_kind: Some(kind),
             ..Identity::default()
         };
-        let recorded = Recorded {
-            identity: &Arc::new(identity),
-            workload: &workload,
-            cost: None,
-            counters: &counters,
-            ended: None,
-            fresh: Timing::default(),
-        };
-        series.record(&recorded, 0);
-        series.end_tick(0);
-        let snapshot = series.snapshot();
+        let snapshot = carried(&mut series, identity, &workload, [7, 9]);
         let of_pods = |one: &&MetricSeries| one.metric == SeriesMetric::PodNetworkEgress;
         let pods = snapshot.metrics.iter().find(of_pods).expect("switched on");
         let labels = format!("{} shop cart-0 {expected}", kind.word());

@@ -1,11 +1,11 @@
 //! Providers' price lists into a book of their own: from files and from URLs that the operator names, all pages of all lists or
 //! nothing.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use observer_core::price::{
-    book::{Book, BookSettings, Layer},
+    book::{Book, BookSettings, FILE_BYTES_MAX, Layer},
     import::{self, Imported, Next},
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -96,8 +96,7 @@ impl Import<'_> {
         if !self.into.exists() {
             return book(&[], &BookSettings::default());
         }
-        let text =
-            fs::read(self.into).with_context(|| format!("read `{}`", self.into.display()))?;
+        let text = read(self.into, FILE_BYTES_MAX as u64)?;
         if !text.starts_with(HEAD.as_bytes()) {
             bail!(
                 "`{}` was not written by an import, so none writes over it; name another file",

@@ -15,24 +15,8 @@ use crate::model::{
 pub const FREE_POOL: &str = "aws-free";
 const FREE_UNITS: u64 = 100;
 
-const COLUMNS: [&str; 13] = [
-    "SKU",
-    "Transfer Type",
-    "From Region Code",
-    "To Region Code",
-    "usageType",
-    "operation",
-    "StartingRange",
-    "EndingRange",
-    "Unit",
-    "PricePerUnit",
-    "Currency",
-    "EffectiveDate",
-    "TermType",
-];
-
 /// One line of a tier.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Dimension<'l> {
     sku: &'l str,
     transfer: &'l str,
@@ -77,59 +61,36 @@ pub fn csv(text: &str) -> Result<Imported, ImportError> {
     let mut reader = csv::Reader::from_reader(text.get(at..).unwrap_or_default().as_bytes());
     let broken = |error: csv::Error| ImportError::Broken(format!("no whole CSV: {error}"));
     let heads = reader.headers().map_err(broken)?.clone();
-    let at = columns(&heads)?;
+    let column = |name: &str| {
+        let found = heads.iter().position(|head| head == name);
+        found.ok_or_else(|| ImportError::Broken(format!("the head has no column `{name}`")))
+    };
     let mut reading = Reading::default();
     for record in reader.records() {
         let record = record.map_err(broken)?;
         let line = record.position().map_or(0, csv::Position::line) + lines_before as u64;
-        let value = at.map(|column| record.get(column).unwrap_or_default());
-        let [
-            sku,
-            transfer,
-            from,
-            to,
-            usage,
-            operation,
-            start,
-            end,
-            unit,
-            price,
-            currency,
-            effective,
-            term,
-        ] = value;
-        if term != "OnDemand" {
+        let text = |name| Ok(record.get(column(name)?).unwrap_or_default());
+        if text("TermType")? != "OnDemand" {
             reading.passed_over += 1;
             continue;
         }
         let dimension = Dimension {
-            sku,
-            transfer,
-            from,
-            to,
-            usage,
-            operation,
-            start,
-            end,
-            unit,
-            price,
-            currency,
-            effective,
+            sku: text("SKU")?,
+            transfer: text("Transfer Type")?,
+            from: text("From Region Code")?,
+            to: text("To Region Code")?,
+            usage: text("usageType")?,
+            operation: text("operation")?,
+            start: text("StartingRange")?,
+            end: text("EndingRange")?,
+            unit: text("Unit")?,
+            price: text("PricePerUnit")?,
+            currency: text("Currency")?,
+            effective: text("EffectiveDate")?,
         };
         reading.take(&format!("line {line}"), &dimension)?;
     }
     reading.done(published)
-}
-
-/// Where the values of a line stand, in the order of [`COLUMNS`].
-fn columns(heads: &csv::StringRecord) -> Result<[usize; 13], ImportError> {
-    let mut at = [0; 13];
-    for (place, name) in at.iter_mut().zip(COLUMNS) {
-        let found = heads.iter().position(|head| head == name);
-        *place =
-            found.ok_or_else(|| ImportError::Broken(format!("the head has no column `{name}`")))?;
-    }
-    Ok(at)
 }
 
 pub fn json(document: &Value) -> Result<Imported, ImportError> {
@@ -137,7 +98,6 @@ pub fn json(document: &Value) -> Result<Imported, ImportError> {
     let terms = document["terms"]["OnDemand"].as_object();
     let terms =
         terms.ok_or_else(|| ImportError::Broken("`terms.OnDemand` is missing".to_owned()))?;
-    let text = |value: &'_ Value| value.as_str().unwrap_or_default().to_owned();
     let mut reading = Reading::default();
     for (sku, product) in products {
         let attributes = &product["attributes"];
@@ -153,50 +113,30 @@ pub fn json(document: &Value) -> Result<Imported, ImportError> {
                 let Some((currency, price)) = prices.and_then(|prices| prices.iter().next()) else {
                     return Err(row(sku, "`pricePerUnit` is missing"));
                 };
-                let owned = [
-                    &attributes["transferType"],
-                    &attributes["fromRegionCode"],
-                    &attributes["toRegionCode"],
-                    &attributes["usagetype"],
-                    &attributes["operation"],
-                    &dimension["beginRange"],
-                    &dimension["endRange"],
-                    &dimension["unit"],
-                    price,
-                    &offer["effectiveDate"],
-                ]
-                .map(text);
-                let [
-                    transfer,
-                    from,
-                    to,
-                    usage,
-                    operation,
-                    start,
-                    end,
-                    unit,
-                    price,
-                    effective,
-                ] = owned.each_ref().map(String::as_str);
                 let dimension = Dimension {
                     sku,
-                    transfer,
-                    from,
-                    to,
-                    usage,
-                    operation,
-                    start,
-                    end,
-                    unit,
-                    price,
+                    transfer: text(&attributes["transferType"]),
+                    from: text(&attributes["fromRegionCode"]),
+                    to: text(&attributes["toRegionCode"]),
+                    usage: text(&attributes["usagetype"]),
+                    operation: text(&attributes["operation"]),
+                    start: text(&dimension["beginRange"]),
+                    end: text(&dimension["endRange"]),
+                    unit: text(&dimension["unit"]),
+                    price: text(price),
                     currency,
-                    effective,
+                    effective: text(&offer["effectiveDate"]),
                 };
                 reading.take(&format!("SKU {sku}"), &dimension)?;
             }
         }
     }
     reading.done(document["publicationDate"].as_str())
+}
+
+/// A text of the document; empty where it has none.
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 impl Reading {
