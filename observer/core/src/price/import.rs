@@ -8,13 +8,12 @@ mod oci;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::civil::Date;
-use serde::Serialize;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use thiserror::Error;
 
-use super::tier::Tier;
+use super::spec::{BookFile, RateRow, TierRow};
 use crate::model::{
-    money::{Price, Unit},
+    money::Price,
     names::{BilledDirection, PriceStatus, RateKind},
 };
 
@@ -30,7 +29,7 @@ pub struct Imported {
     pub currency: String,
     /// When it was published; where it does not say, whoever reads it does: `2026-07-20`.
     pub as_of: Option<String>,
-    pub rates: Vec<NewRate>,
+    pub rates: Vec<RateRow>,
     /// Rows of other things.
     pub passed_over: u64,
     /// Rows of transfer to places that are not known here.
@@ -60,25 +59,6 @@ impl Imported {
             next: None,
         }
     }
-}
-
-/// A rate as a list has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewRate {
-    pub id: String,
-    pub cloud: &'static str,
-    pub kind: RateKind,
-    pub from: Vec<String>,
-    pub to: Vec<String>,
-    pub direction: BilledDirection,
-    pub unit: Unit,
-    pub tiers: Vec<Tier>,
-    /// Whose bytes fill the tiers together.
-    pub pool: Option<String>,
-    pub free_units: Option<u64>,
-    pub variant: Option<&'static str>,
-    pub effective_from: Option<Date>,
-    pub note: String,
 }
 
 /// Why a list is not taken.
@@ -165,28 +145,52 @@ fn bound(place: &str, text: &str) -> Result<u64, ImportError> {
         .map_err(|_| row(place, format!("`{text}` is no bound of a tier")))
 }
 
-/// Where tiers begin, with their prices, to tiers that end where the next begins.
+/// `2026-07-01` or `2026-07-01T00:00:00Z`; what a list says nothing of holds always.
+fn day(text: &str) -> Option<Date> {
+    let of_time = |time: Timestamp| time.to_zoned(TimeZone::UTC).date();
+    text.parse().ok().map(of_time).or_else(|| text.parse().ok())
+}
+
+/// Where tiers begin, with their prices, to tiers that end where the next begins; all in units.
 ///
 /// # Errors
-/// Where none begins at 0, or two begin at one place.
-fn tiers(place: &str, unit: Unit, starts: &BTreeMap<u64, Price>) -> Result<Vec<Tier>, ImportError> {
+/// Where none begins at 0.
+fn tiers(place: &str, starts: &BTreeMap<u64, Price>) -> Result<Vec<TierRow>, ImportError> {
     if starts.keys().next() != Some(&0) {
         return Err(row(place, "no tier begins at 0"));
     }
-    let ends = starts
-        .keys()
-        .skip(1)
-        .map(|start| start.checked_mul(unit.bytes()));
-    let ends = ends.map(|end| end.ok_or_else(|| row(place, "a tier begins beyond all bytes")));
-    let mut ends: Vec<Option<u64>> = ends.map(|end| end.map(Some)).collect::<Result<_, _>>()?;
-    ends.push(None);
-    let tiers = ends.into_iter().zip(starts.values());
-    Ok(tiers
-        .map(|(up_to_bytes, price)| Tier {
-            up_to_bytes,
-            price: *price,
-        })
-        .collect())
+    let ends = starts.keys().skip(1).copied().map(Some).chain([None]);
+    let tier = |(up_to, price): (Option<u64>, &Price)| TierRow {
+        up_to,
+        price: price.to_string(),
+    };
+    Ok(ends.zip(starts.values()).map(tier).collect())
+}
+
+/// A rate of a list that says no more of it than that.
+fn rate(id: String, cloud: &str, kind: RateKind, tiers: Vec<TierRow>) -> RateRow {
+    RateRow {
+        id,
+        cloud: cloud.to_owned(),
+        kind,
+        from: Vec::new(),
+        to: Vec::new(),
+        services: Vec::new(),
+        direction: Some(BilledDirection::Egress),
+        unit: None,
+        price: None,
+        tiers,
+        free: None,
+        pool: None,
+        per_hour: None,
+        effective_from: None,
+        effective_until: None,
+        variant: None,
+        status: Some(PriceStatus::Verified),
+        source: Vec::new(),
+        as_of: None,
+        note: None,
+    }
 }
 
 /// A book with the rates of all files, as YAML.
@@ -211,108 +215,33 @@ pub fn book(version: &str, lists: &[Imported]) -> Result<String, ImportError> {
         let what = format!("{source}: it goes on beyond its last page; give all pages");
         return Err(ImportError::Broken(what));
     }
-    let mut all: Vec<NewRate> = lists.iter().flat_map(|list| list.rates.clone()).collect();
-    if all.is_empty() {
+    let mut ids = BTreeSet::new();
+    let mut rates = Vec::new();
+    for list in lists {
+        for rate in &list.rates {
+            if !ids.insert(&*rate.id) {
+                return Err(row(&rate.id, "it is in two files"));
+            }
+            rates.push(RateRow {
+                source: vec![list.source.clone()],
+                as_of: list.as_of.clone(),
+                ..rate.clone()
+            });
+        }
+    }
+    if rates.is_empty() {
         let passed_over = lists.iter().map(|list| list.passed_over).sum();
         return Err(ImportError::Nothing { passed_over });
     }
-    let mut sources = BTreeMap::new();
-    for list in lists {
-        for rate in &list.rates {
-            if sources.insert(rate.id.clone(), list).is_some() {
-                return Err(row(&rate.id, "it is in two files"));
-            }
-        }
-    }
-    gcp::narrow(&mut all)?;
-    all.sort_by(|one, other| one.id.cmp(&other.id));
-    let rates = all.iter().map(|rate| {
-        let list = sources.get(&rate.id).copied().unwrap_or(first);
-        RateOut::of(rate, list)
-    });
-    let book = BookOut {
-        version,
-        currency: &first.currency,
-        rates: rates.collect(),
+    gcp::narrow(&mut rates)?;
+    rates.sort_by(|one, other| one.id.cmp(&other.id));
+    let book = BookFile {
+        version: version.to_owned(),
+        currency: Some(first.currency.clone()),
+        rates,
+        ..BookFile::default()
     };
     serde_norway::to_string(&book).map_err(|error| ImportError::Broken(error.to_string()))
-}
-
-#[derive(Serialize)]
-struct BookOut<'b> {
-    version: &'b str,
-    currency: &'b str,
-    rates: Vec<RateOut<'b>>,
-}
-
-#[derive(Serialize)]
-struct RateOut<'b> {
-    id: &'b str,
-    cloud: &'b str,
-    kind: RateKind,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    from: &'b [String],
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    to: &'b [String],
-    direction: BilledDirection,
-    unit: &'static str,
-    tiers: Vec<TierOut>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    free: Option<FreeOut>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pool: Option<&'b str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    variant: Option<&'b str>,
-    status: PriceStatus,
-    source: [&'b str; 1],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    as_of: Option<&'b str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    effective_from: Option<Date>,
-    note: &'b str,
-}
-
-#[derive(Serialize)]
-struct TierOut {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    up_to: Option<u64>,
-    price: String,
-}
-
-#[derive(Serialize)]
-struct FreeOut {
-    units: u64,
-    pool: &'static str,
-}
-
-impl<'b> RateOut<'b> {
-    fn of(rate: &'b NewRate, list: &'b Imported) -> Self {
-        let tiers = rate.tiers.iter().map(|tier| TierOut {
-            up_to: tier.up_to_bytes.map(|bytes| bytes / rate.unit.bytes()),
-            price: tier.price.to_string(),
-        });
-        Self {
-            id: &rate.id,
-            cloud: rate.cloud,
-            kind: rate.kind,
-            from: &rate.from,
-            to: &rate.to,
-            direction: rate.direction,
-            unit: rate.unit.word(),
-            tiers: tiers.collect(),
-            free: rate.free_units.map(|units| FreeOut {
-                units,
-                pool: aws::FREE_POOL,
-            }),
-            pool: rate.pool.as_deref(),
-            variant: rate.variant,
-            status: PriceStatus::Verified,
-            source: [&list.source],
-            as_of: list.as_of.as_deref(),
-            effective_from: rate.effective_from,
-            note: &rate.note,
-        }
-    }
 }
 
 #[cfg(test)]

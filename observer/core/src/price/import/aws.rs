@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::civil::Date;
 use serde_json::Value;
 
-use super::{ImportError, Imported, NewRate, bound, currency, price, row, tiers};
-use crate::model::{
-    money::{Price, Unit},
-    names::{BilledDirection, RateKind},
+use super::{ImportError, Imported, bound, currency, day, price, rate, row, tiers};
+use crate::{
+    model::{
+        money::{Price, Unit},
+        names::{BilledDirection, RateKind},
+    },
+    price::spec::{FreeRow, RateRow},
 };
 
 /// Pool of the free band, which the list does not have: AWS states 100 GB a month over all regions.
-pub const FREE_POOL: &str = "aws-free";
+const FREE_POOL: &str = "aws-free";
 const FREE_UNITS: u64 = 100;
 
 /// One line of a tier.
@@ -217,41 +220,34 @@ impl Reading {
 }
 
 impl Product {
-    fn rate(self, sku: &str) -> Result<NewRate, ImportError> {
-        let unit = Unit::Gibibyte;
+    fn rate(self, sku: &str) -> Result<RateRow, ImportError> {
         let kind = self.kind.word().replace('_', "-");
         let id = match &self.to {
             Some(to) => format!("aws-list-{kind}-{}-to-{to}", self.from),
             None => format!("aws-list-{kind}-{}", self.from),
         };
         let is_internet = self.kind == RateKind::Internet;
-        Ok(NewRate {
-            tiers: tiers(&format!("SKU {sku}"), unit, &self.starts)?,
-            id,
-            cloud: "aws",
-            kind: self.kind,
+        let tiers = tiers(&format!("SKU {sku}"), &self.starts)?;
+        Ok(RateRow {
             from: vec![self.from],
             to: self.to.iter().map(|to| format!("aws/{to}")).collect(),
             // Both ends are charged, each for what it sends and receives.
-            direction: match self.kind {
+            direction: Some(match self.kind {
                 RateKind::InterZone => BilledDirection::Both,
                 _ => BilledDirection::Egress,
-            },
-            unit,
+            }),
+            unit: Some(Unit::Gibibyte.word().to_owned()),
             pool: is_internet.then(|| "region".to_owned()),
-            free_units: is_internet.then_some(FREE_UNITS),
-            variant: None,
+            free: is_internet.then(|| FreeRow {
+                units: FREE_UNITS,
+                pool: Some(FREE_POOL.to_owned()),
+            }),
             effective_from: self.effective,
-            note: match is_internet {
+            note: Some(match is_internet {
                 true => format!("SKU {sku}; the free band is not in the list"),
                 false => format!("SKU {sku}"),
-            },
+            }),
+            ..rate(id, "aws", self.kind, tiers)
         })
     }
-}
-
-/// `2026-07-01` or `2026-07-01T00:00:00Z`; a list that says nothing of it holds always.
-fn day(text: &str) -> Option<Date> {
-    let of_time = |time: Timestamp| time.to_zoned(TimeZone::UTC).date();
-    text.parse().ok().map(of_time).or_else(|| text.parse().ok())
 }

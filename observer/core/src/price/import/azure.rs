@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::civil::Date;
 use serde_json::Value;
 
-use super::{ImportError, Imported, NewRate, Next, bound, currency, price, row, tiers};
-use crate::model::{
-    money::{Price, Unit},
-    names::{BilledDirection, RateKind},
+use super::{ImportError, Imported, Next, bound, currency, day, price, rate, row, tiers};
+use crate::{
+    model::{money::Price, names::RateKind},
+    price::spec::RateRow,
 };
 
 const SOURCE: &str = "Azure Retail Prices, Bandwidth";
@@ -79,7 +79,7 @@ pub fn page(document: &Value) -> Result<Imported, ImportError> {
     }
     let rates = meters
         .into_iter()
-        .map(|((region, by_isp), meter)| rate(&region, by_isp, &meter));
+        .map(|((region, by_isp), meter)| of_meter(&region, by_isp, &meter));
     imported.rates = rates.collect::<Result<_, _>>()?;
     imported.currency = currency_is.unwrap_or(imported.currency);
     let link = document["NextPageLink"].as_str().unwrap_or_default();
@@ -87,34 +87,26 @@ pub fn page(document: &Value) -> Result<Imported, ImportError> {
     Ok(imported)
 }
 
-fn rate(region: &str, by_isp: bool, meter: &Meter) -> Result<NewRate, ImportError> {
-    let variant = by_isp.then_some("azure-isp-routing");
-    let unit = Unit::Gibibyte;
-    Ok(NewRate {
-        id: match by_isp {
-            true => format!("azure-list-internet-{region}-isp"),
-            false => format!("azure-list-internet-{region}"),
-        },
-        cloud: "azure",
-        kind: RateKind::Internet,
+fn of_meter(region: &str, by_isp: bool, meter: &Meter) -> Result<RateRow, ImportError> {
+    let id = match by_isp {
+        true => format!("azure-list-internet-{region}-isp"),
+        false => format!("azure-list-internet-{region}"),
+    };
+    Ok(RateRow {
         from: vec![region.to_owned()],
-        to: Vec::new(),
-        direction: BilledDirection::Egress,
-        unit,
-        tiers: tiers(region, unit, &meter.starts)?,
         // One meter counts the regions of a zone together.
         pool: Some(format!("azure-meter-{}", meter.meter_id)),
-        free_units: None,
-        variant,
+        variant: by_isp.then(|| "azure-isp-routing".to_owned()),
         effective_from: meter.effective,
-        note: format!(
-            "meter {}; the list says GB, taken as 2^30 bytes",
+        note: Some(format!(
+            "meter {}; the list says GB, and not what that is",
             meter.meter_id
-        ),
+        )),
+        ..rate(
+            id,
+            "azure",
+            RateKind::Internet,
+            tiers(region, &meter.starts)?,
+        )
     })
-}
-
-fn day(text: &str) -> Option<Date> {
-    let time: Timestamp = text.parse().ok()?;
-    Some(time.to_zoned(TimeZone::UTC).date())
 }

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{ImportError, Imported, NewRate, Next, bound, currency, price, row, tiers};
-use crate::model::{
-    money::{Price, Unit},
-    names::{BilledDirection, RateKind},
+use super::{ImportError, Imported, Next, bound, currency, price, rate, row, tiers};
+use crate::{
+    model::{
+        money::{Price, Unit},
+        names::RateKind,
+    },
+    price::spec::RateRow,
 };
 
 /// Places by the words that descriptions have for them.
@@ -67,25 +70,20 @@ pub fn page(document: &Value) -> Result<Imported, ImportError> {
             continue;
         }
         let starts = starts(&place, sku, &mut currency_is)?;
-        imported.rates.push(NewRate {
-            id: format!(
-                "gcp-list-{}-{}",
-                kind.word().replace('_', "-"),
-                id.to_lowercase()
-            ),
-            cloud: "gcp",
-            kind,
+        let id = format!(
+            "gcp-list-{}-{}",
+            kind.word().replace('_', "-"),
+            id.to_lowercase()
+        );
+        // The time that the interface has is the time of its answer: it begins no rate.
+        imported.rates.push(RateRow {
             from: regions(sku),
             to: to.into_iter().collect(),
-            direction: BilledDirection::Egress,
-            unit: Unit::Gibibyte,
-            tiers: tiers(&place, Unit::Gibibyte, &starts)?,
+            unit: Some(Unit::Gibibyte.word().to_owned()),
             pool: variant.map(|_| "gcp-standard".to_owned()),
-            free_units: None,
-            variant,
-            // The time that the interface has is the time of its answer.
-            effective_from: None,
-            note: description.to_owned(),
+            variant: variant.map(str::to_owned),
+            note: Some(description.to_owned()),
+            ..rate(id, "gcp", kind, tiers(&place, &starts)?)
         });
     }
     imported.currency = currency_is.unwrap_or(imported.currency);
@@ -171,7 +169,7 @@ fn amount(place: &str, money: &Value) -> Result<String, ImportError> {
 ///
 /// # Errors
 /// Where two SKUs are for the same places.
-pub fn narrow(rates: &mut [NewRate]) -> Result<(), ImportError> {
+pub fn narrow(rates: &mut [RateRow]) -> Result<(), ImportError> {
     rates.sort_by(|one, other| (one.to.len(), &one.id).cmp(&(other.to.len(), &other.id)));
     for nth in 1..rates.len() {
         let (before, [rate, ..]) = rates.split_at_mut(nth) else {
@@ -183,7 +181,7 @@ pub fn narrow(rates: &mut [NewRate]) -> Result<(), ImportError> {
             continue;
         }
         let narrower = before.iter().filter(|other| {
-            (other.cloud, other.kind, other.variant) == (rate.cloud, rate.kind, rate.variant)
+            (&other.cloud, other.kind, &other.variant) == (&rate.cloud, rate.kind, &rate.variant)
                 && other.from.iter().any(|region| rate.from.contains(region))
         });
         let taken: BTreeSet<&String> = narrower.flat_map(|other| &other.to).collect();

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{ImportError, Imported, NewRate, Next, bound, currency, price, row, tiers};
-use crate::model::{
-    money::{Price, Unit},
-    names::{BilledDirection, RateKind},
+use super::{ImportError, Imported, Next, bound, currency, price, rate, row, tiers};
+use crate::{
+    model::{money::Price, names::RateKind},
+    price::spec::RateRow,
 };
 
 /// Part number, group of source regions in the shipped book, and what rates are called.
@@ -43,24 +43,18 @@ pub fn products(document: &Value) -> Result<Imported, ImportError> {
         let starts = starts(number, localized)?;
         // The same product, whether bytes go to the internet or to another region.
         for kind in [RateKind::Internet, RateKind::InterRegion] {
-            imported.rates.push(NewRate {
-                id: format!(
-                    "oci-list-{}-{}",
-                    kind.word().replace('_', "-"),
-                    name.trim_start_matches("oci-")
-                ),
-                cloud: "oci",
-                kind,
+            let id = format!(
+                "oci-list-{}-{}",
+                kind.word().replace('_', "-"),
+                name.trim_start_matches("oci-")
+            );
+            imported.rates.push(RateRow {
                 from: vec![(*group).to_owned()],
-                to: Vec::new(),
-                direction: BilledDirection::Egress,
-                unit: Unit::Gibibyte,
-                tiers: tiers(number, Unit::Gibibyte, &starts)?,
                 pool: Some((*name).to_owned()),
-                free_units: None,
-                variant: None,
-                effective_from: None,
-                note: format!("part {number}; the list says gigabyte, taken as 2^30 bytes"),
+                note: Some(format!(
+                    "part {number}; the list says gigabyte, and not what that is"
+                )),
+                ..rate(id, "oci", kind, tiers(number, &starts)?)
             });
         }
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    model::time::UnixUs,
+    model::{money::Unit, time::UnixUs},
     price::{
         book::{Book, BookSettings, Layer},
         place::Place,
@@ -24,13 +24,16 @@ fn told(text: &str) -> Vec<String> {
     let imported = read(text).expect("a list");
     let rates = imported.rates.iter().map(|rate| {
         let tiers = rate.tiers.iter().map(|tier| {
-            let end = tier
-                .up_to_bytes
-                .map(|bytes| format!("<{}", bytes / rate.unit.bytes()));
+            let end = tier.up_to.map(|units| format!("<{units}"));
             format!("{}{}", tier.price, end.unwrap_or_default())
         });
         let tiers: Vec<String> = tiers.collect();
-        format!("{} {} {}", rate.id, rate.direction.word(), tiers.join(" "))
+        format!(
+            "{} {} {}",
+            rate.id,
+            rate.direction.map_or("-", BilledDirection::word),
+            tiers.join(" ")
+        )
     });
     let unplaced = imported.unplaced.iter().cloned();
     rates
@@ -115,6 +118,23 @@ fn what_was_imported_is_a_book_over_the_shipped_one() {
     };
     let meter = Some(Pool::Named("azure-meter-9995d93a".into()));
     assert_eq!(pool("azure-list-internet-eastus"), meter);
+    // What Azure's gigabyte is stays the operator's to say.
+    let settings = BookSettings {
+        units: BTreeMap::from([("azure".to_owned(), Unit::Gigabyte)]),
+        ..BookSettings::default()
+    };
+    for (settings, expected) in [
+        (BookSettings::default(), 100 << 30),
+        (settings, 100_000_000_000),
+    ] {
+        let book = Book::with_shipped(&[layer], &settings).expect("whole");
+        let rate = |id: &str| {
+            let rate = book.rates().iter().find(|rate| &*rate.facts.id == id);
+            rate.and_then(|rate| rate.tiers.first()?.up_to_bytes)
+        };
+        assert_eq!(rate("azure-list-internet-eastus"), Some(expected));
+        assert_eq!(rate("aws-list-internet-us-east-1"), Some(10_240 << 30));
+    }
     // Korea is of the narrower SKU alone.
     for (to, expected) in [
         ("country/jp", "aaaa-0001"),
