@@ -4,6 +4,7 @@ mod agent;
 mod catalog;
 mod cli;
 mod config;
+mod contracts;
 mod files;
 mod metrics;
 mod place;

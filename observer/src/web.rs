@@ -1,4 +1,4 @@
-//! One file over HTTP, asked for only where it has changed. Uses the system's trust and its proxy settings; follows redirects,
+//! One file over HTTP, asked for only where it has changed, or one that is sent. Uses the system's trust and its proxy settings; follows redirects,
 //! and none from HTTPS to plain HTTP.
 
 use std::{sync::Arc, time::Duration};
@@ -15,6 +15,9 @@ use ureq::{
 
 /// For one file, from the look-up of its host to its last byte.
 const TIMEOUT: Duration = Duration::from_mins(2);
+
+/// For what is sent and not waited for.
+const QUICK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a server said of the version that it gave (RFC 9110, section 8.8).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,17 +38,48 @@ pub struct Client(Agent);
 
 impl Client {
     pub fn new() -> Self {
+        Self::with_timeout(TIMEOUT)
+    }
+
+    fn with_timeout(timeout: Duration) -> Self {
         let tls = TlsConfig::builder()
             .root_certs(RootCerts::PlatformVerifier)
             .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
             .build();
         let config = Agent::config_builder()
-            .timeout_global(Some(TIMEOUT))
+            .timeout_global(Some(timeout))
             .http_status_as_error(false)
             .user_agent(concat!("observer/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls)
             .build();
         Self(config.into())
+    }
+
+    /// One that gives up soon: nobody waits for what it sends.
+    pub fn quick() -> Self {
+        Self::with_timeout(QUICK_TIMEOUT)
+    }
+
+    /// Sends JSON, with a bearer token where there is one.
+    ///
+    /// # Errors
+    /// Where the server does not answer, or not with a status of success.
+    pub fn post_json(&self, url: &str, token: Option<&str>, body: &[u8]) -> Result<()> {
+        let shown = shown(url);
+        let mut request = self
+            .0
+            .post(url)
+            .header(header::CONTENT_TYPE, "application/json");
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let answer = request
+            .send(body)
+            .with_context(|| format!("send to `{shown}`"))?;
+        match answer.status() {
+            status if status.is_success() => Ok(()),
+            status => bail!("send to `{shown}`: the server answers {status}"),
+        }
     }
 
     /// At most `limit` bytes; `None` where the server says that nothing has changed since `known`.

@@ -3,6 +3,7 @@
 pub mod churn;
 pub mod cost;
 pub mod counters;
+pub mod fact;
 pub mod flow;
 pub mod host_name;
 pub mod identity;
@@ -10,10 +11,13 @@ pub mod kernel;
 pub mod lookup;
 pub mod money;
 pub mod names;
+pub mod nearest;
+pub mod prefix;
 pub mod record;
 pub mod signal;
 pub mod size;
 pub mod time;
+pub mod verdict;
 pub mod workload;
 
 #[cfg(test)]

@@ -11,6 +11,12 @@ use crate::{
         Snapshot, Totals, UplinkReading,
     },
     attribute::{Applied, Batch, Change, FLOWS_MAX, FlowTable, Interval, Tails},
+    judge::{
+        contract::RuleSet,
+        event::{Violation, Violations},
+        grace::Graces,
+        live::Judge,
+    },
     model::{
         flow::{FlowKey, FlowTotals, RemoteKey},
         kernel::{Losses, SlotTotals, UplinkIndex},
@@ -32,6 +38,8 @@ pub struct Pipeline {
     totals: Totals,
     series: Series,
     pricing: Option<Pricing>,
+    judge: Option<Judge>,
+    violations: Violations,
     tick: u32,
     /// Every flow that had changed before was handed over by then.
     read_until: UnixUs,
@@ -49,6 +57,8 @@ pub struct PipelineConfig {
     pub series: SeriesSettings,
     /// Nothing is priced where `None`.
     pub pricing: Option<Pricing>,
+    /// Nothing is judged where `None`.
+    pub rules: Option<Arc<RuleSet>>,
 }
 
 impl PipelineConfig {
@@ -61,6 +71,7 @@ impl PipelineConfig {
             flows_max: FLOWS_MAX,
             series: SeriesSettings::default(),
             pricing: None,
+            rules: None,
         }
     }
 }
@@ -70,6 +81,9 @@ impl PipelineConfig {
 pub struct PipelineState {
     pub credit: CreditState,
     pub uplinks: Vec<BalanceState>,
+    /// What is used of what rules tolerate.
+    #[serde(default)]
+    pub graces: Graces,
 }
 
 /// The kernel's side of one tick. All counters are cumulative. The order of reading matters: slots and uplinks first, as
@@ -97,6 +111,8 @@ pub struct TickOutput {
     /// Entries that the kernel's table of UDP remotes can be cleared of. A last reading taken while clearing belongs
     /// into [`Pipeline::events`].
     pub remotes_ended: Vec<RemoteKey>,
+    /// Violations that are to be told now.
+    pub violations: Vec<Violation>,
 }
 
 impl Pipeline {
@@ -109,6 +125,7 @@ impl Pipeline {
             flows_max,
             series,
             pricing,
+            rules,
         } = config;
         let boot_unix_ns = i64::try_from(started.monotonic_ns).map_or(0, |monotonic_ns| {
             started.unix_ns.saturating_sub(monotonic_ns)
@@ -121,6 +138,8 @@ impl Pipeline {
             totals: Totals::default(),
             series: Series::new(&series),
             pricing,
+            judge: rules.map(|rules| Judge::new(rules, Graces::default())),
+            violations: Violations::default(),
             tick: 0,
             read_until: UnixUs::from_ns(started.unix_ns),
             read_ring_losses: 0,
@@ -145,6 +164,9 @@ impl Pipeline {
             let tag = observer_ebpf::abi::TAG_NONE;
             pipeline.credit.record([uplink; 2], tag, &tail.uncredited);
         }
+        if let Some(judge) = &mut pipeline.judge {
+            *judge = Judge::new(Arc::clone(judge.set()), state.graces.clone());
+        }
         pipeline.table.resume(tails);
         pipeline
     }
@@ -155,6 +177,11 @@ impl Pipeline {
         PipelineState {
             credit: self.credit.state(),
             uplinks: self.balance.states(),
+            graces: self
+                .judge
+                .as_ref()
+                .map(|judge| judge.graces().clone())
+                .unwrap_or_default(),
         }
     }
 
@@ -166,6 +193,14 @@ impl Pipeline {
     /// Prices are others from now on.
     pub fn set_pricing(&mut self, pricing: Option<Pricing>) {
         self.pricing = pricing;
+    }
+
+    /// Records are judged by other rules from now on; not at all where `None`.
+    pub fn set_rules(&mut self, rules: Option<Arc<RuleSet>>) {
+        match (&mut self.judge, rules) {
+            (Some(judge), Some(rules)) => judge.replace(rules),
+            (judge, rules) => *judge = rules.map(|rules| Judge::new(rules, Graces::default())),
+        }
     }
 
     /// Says what is the same in all records from now on.
@@ -216,6 +251,7 @@ impl Pipeline {
         TickOutput {
             snapshot,
             remotes_ended,
+            violations: self.violations.tell(interval.end),
         }
     }
 
@@ -263,11 +299,13 @@ impl Pipeline {
                     let pricing = self.pricing.as_mut();
                     record.cost = pricing.map(|pricing| pricing.of(&record.identity, interval.end));
                 }
+                self.judge(&mut record, interval.end);
                 let recorded = Recorded {
                     identity: &record.identity,
                     workload: &record.workload,
                     counters: &change.counters,
                     cost: record.cost.as_deref(),
+                    verdicts: record.verdicts.as_ref(),
                     ended: change.ends.then_some(change.outcome),
                     fresh: change.fresh,
                 };
@@ -280,6 +318,18 @@ impl Pipeline {
                     .refuse(uplinks(flow, lookup), flow.tag, &flow.counters);
             }
         }
+    }
+
+    /// Says of a record what contracts say of it.
+    fn judge(&mut self, record: &mut FlowRecord, at: UnixUs) {
+        let Some(judge) = &mut self.judge else {
+            return;
+        };
+        let verdicts = judge.judge(record, record.flow_id);
+        let bytes = record.counters.wire_bytes.into_iter();
+        let bytes = bytes.fold(0, u64::saturating_add);
+        self.violations.note(record, &verdicts, bytes, at);
+        record.verdicts = Some(verdicts);
     }
 
     fn record(
@@ -310,6 +360,7 @@ impl Pipeline {
             identity: lookup.identity(flow),
             workload: lookup.workload(flow),
             cost: None,
+            verdicts: None,
         }
     }
 
@@ -330,6 +381,13 @@ impl Pipeline {
             (LossPlace::FlowTable, counts.refused),
             (LossPlace::StaleReading, counts.stale),
             (LossPlace::TailIncomplete, counts.tails_incomplete),
+            (LossPlace::ViolationTable, self.violations.refused),
+            (
+                LossPlace::GraceTable,
+                self.judge
+                    .as_ref()
+                    .map_or(0, |judge| judge.graces().refused),
+            ),
         ]);
         let readings = Readings {
             slots,

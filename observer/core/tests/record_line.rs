@@ -12,10 +12,11 @@ use observer_core::model::{
     names::{
         ApiFamily, ApiState, BilledDirection, BlindReason, CostAssumption, CostSide, Initiator,
         Outcome, OwnerBasis, OwnerMissing, PathKind, PriceStatus, Protocol, RateKind, RecordKind,
-        UnpricedReason,
+        Severity, UnpricedReason, Verdict,
     },
     record::{FIELDS, FieldKind, FlowRecord, RecordContext, SourcePlace},
     time::UnixUs,
+    verdict::Judgement,
     workload::Workload,
 };
 use serde_json::Value;
@@ -50,6 +51,20 @@ fn full() -> FlowRecord {
         identity: Arc::new(identity()),
         workload: Arc::new(workload()),
         cost: Some(Arc::new(cost())),
+        verdicts: Some(Arc::new([
+            judgement(Some("on-azure"), Verdict::Violation, Some("cloud=\"aws\"")),
+            judgement(None, Verdict::NotCovered, None),
+        ])),
+    }
+}
+
+fn judgement(rule: Option<&str>, verdict: Verdict, reason: Option<&str>) -> Judgement {
+    Judgement {
+        contract: "sample".into(),
+        rule: rule.map(Into::into),
+        verdict,
+        reason: reason.map(Into::into),
+        severity: rule.map(|_| Severity::High),
     }
 }
 
@@ -192,6 +207,7 @@ fn bare() -> FlowRecord {
         identity: Arc::default(),
         workload: Arc::default(),
         cost: None,
+        verdicts: None,
         ..full
     }
 }

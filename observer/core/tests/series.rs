@@ -16,7 +16,8 @@ use observer_core::{
         counters::Counters,
         flow::Timing,
         identity::{Identity, Word},
-        names::{Label, Outcome, PathKind, SeriesMetric},
+        names::{Label, Outcome, PathKind, SeriesMetric, Severity, Verdict},
+        verdict::Judgement,
         workload::Workload,
     },
 };
@@ -60,6 +61,8 @@ struct Model {
     now_ns: u64,
     identities: Vec<Arc<Identity>>,
     workloads: Vec<Arc<Workload>>,
+    /// What is said of the records of a workload.
+    verdicts: Vec<Arc<[Judgement]>>,
     recorded: Sums,
     gone: Sums,
     expired: u64,
@@ -97,6 +100,7 @@ impl Model {
             idle_expiry: IDLE_EXPIRY_LEAST,
             labels,
             opencost: false,
+            contracts: true,
         };
         let identity = |nth: usize| Identity {
             cloud: Some(format!("cloud-{}", nth / REGIONS).into()),
@@ -116,6 +120,7 @@ impl Model {
                 .map(|nth| Arc::new(identity(nth)))
                 .collect(),
             workloads: (0..WORKLOADS).map(|nth| Arc::new(workload(nth))).collect(),
+            verdicts: (0..WORKLOADS).map(|nth| judgements(nth).into()).collect(),
             recorded: Sums::default(),
             gone: Sums::default(),
             expired: 0,
@@ -160,6 +165,7 @@ impl Model {
             identity: &self.identities[identity],
             workload: &self.workloads[workload],
             cost: None,
+            verdicts: Some(&self.verdicts[workload]),
             counters: &counters,
             ended,
             fresh: Timing {
@@ -174,6 +180,12 @@ impl Model {
         sums.count(SeriesMetric::Packets, 1 + bytes % 2);
         sums.count(SeriesMetric::RetransmittedBytes, bytes % 7);
         sums.count(SeriesMetric::Flows, ended.is_some().into());
+        let said = self.verdicts[workload].len() as u64;
+        sums.count(SeriesMetric::ContractBytes, (bytes + bytes / 3) * said);
+        sums.count(
+            SeriesMetric::ContractFlows,
+            u64::from(ended.is_some()) * said,
+        );
         if let Some(us) = rtt_us {
             let times = sums.times.entry(SeriesMetric::RttSeconds).or_default();
             times.observe(us);
@@ -206,6 +218,18 @@ impl Model {
         assert_eq!(sums, self.recorded);
         assert_eq!(snapshot.expired, self.expired);
     }
+}
+
+/// None, one or two, of several contracts and rules.
+fn judgements(nth: usize) -> Vec<Judgement> {
+    let judgement = |nth: usize| Judgement {
+        contract: format!("contract-{}", nth % 5).into(),
+        rule: (!nth.is_multiple_of(7)).then(|| format!("rule-{}", nth % 7).into()),
+        verdict: Verdict::ALL[nth % Verdict::ALL.len()],
+        reason: None,
+        severity: Some(Severity::ALL[nth % Severity::ALL.len()]),
+    };
+    (nth..nth + nth % 3).map(judgement).collect()
 }
 
 fn series(snapshot: &SeriesSnapshot) -> usize {
@@ -306,6 +330,7 @@ fn carried(
         identity: &Arc::new(identity),
         workload,
         cost: None,
+        verdicts: None,
         counters: &Counters {
             wire_bytes,
             ..Counters::default()
@@ -424,6 +449,7 @@ fn ten_thousand_workloads_stay_within_the_limit() {
                 identity,
                 workload,
                 cost: None,
+                verdicts: None,
                 counters: &counters,
                 ended: Some(Outcome::Closed),
                 fresh: Timing {

@@ -4,11 +4,16 @@
 
 pub mod bill;
 pub mod change;
+pub mod conduct;
 pub mod flow;
 pub mod group;
+pub mod hops;
+pub mod judged;
 pub mod lines;
+mod page;
 pub mod priced;
 pub mod reconcile;
+pub mod replay;
 pub mod report;
 pub mod savings;
 mod table;

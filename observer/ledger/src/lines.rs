@@ -27,9 +27,31 @@ impl Read {
     pub fn lines<E: From<io::Error>>(
         &mut self,
         name: &str,
+        reader: impl BufRead,
+        progress: impl FnMut(u64),
+        mut take: impl FnMut(&Flow<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.texts(
+            name,
+            reader,
+            progress,
+            |line| match serde_json::from_slice::<Flow<'_>>(line) {
+                Ok(flow) => take(&flow).map(Ok),
+                Err(error) => Ok(Err(error.to_string())),
+            },
+        )
+    }
+
+    /// Gives each whole line of `reader` to `take`, which says why it is no record, if it is none.
+    ///
+    /// # Errors
+    /// Where the reader fails, or `take` does.
+    pub fn texts<E: From<io::Error>>(
+        &mut self,
+        name: &str,
         mut reader: impl BufRead,
         mut progress: impl FnMut(u64),
-        mut take: impl FnMut(&Flow<'_>) -> Result<(), E>,
+        mut take: impl FnMut(&[u8]) -> Result<Result<(), String>, E>,
     ) -> Result<(), E> {
         let mut line = Vec::new();
         for number in 1_u64.. {
@@ -53,13 +75,10 @@ impl Read {
                 skip_line(&mut reader, &mut progress)?;
                 continue;
             }
-            match serde_json::from_slice::<Flow<'_>>(&line) {
-                Ok(flow) => {
-                    self.records += 1;
-                    take(&flow)?;
-                }
+            match take(&line)? {
+                Ok(()) => self.records += 1,
                 Err(_) if line.iter().all(u8::is_ascii_whitespace) => {}
-                Err(error) => self.refuse(name, number, &error),
+                Err(why) => self.refuse(name, number, &why),
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result};
 use observer_core::{
     identify::{address::AddressTable, name::NameTable},
+    judge::contract::RuleSet,
     model::record::RecordContext,
     price::book::Book,
 };
@@ -38,6 +39,14 @@ pub fn of(
         ..RecordContext::default()
     };
     Ok(with_config(&context, loaded))
+}
+
+/// The context with the contracts in force.
+pub fn with_rules(context: &RecordContext, rules: Option<&RuleSet>) -> RecordContext {
+    RecordContext {
+        rules_version: rules.map(|rules| rules.version().to_owned()),
+        ..context.clone()
+    }
 }
 
 /// Names both tables.

@@ -1,12 +1,14 @@
 //! The agent: starts the probe, drives the pipeline from tick to tick, writes records, serves metrics, and ends in
 //! order. One task reads and writes; the metrics server sees finished snapshots only.
 
+mod beside;
 mod catalogue;
 mod clock;
 mod context;
 mod ends;
 mod faults;
 mod heap;
+mod judging;
 mod lookup;
 mod names;
 mod namespaces;
@@ -29,22 +31,23 @@ use observer_core::{
         kernel::{Losses, ProgramRunTime},
         names::{Fault, LossPlace},
         record::{RecordContext, SourcePlace},
-        time::Moment,
+        time::{Moment, UnixUs},
     },
     pipeline::{Pipeline, PipelineConfig, TickInput},
 };
 use tokio::{
-    net::TcpListener,
-    sync::{Notify, watch},
+    sync::Notify,
     task::JoinSet,
-    time::{Instant, Interval, MissedTickBehavior, interval_at, sleep},
+    time::{Instant, sleep},
 };
 
 use self::{
+    beside::{FOREVER, every, find_place, listen},
     catalogue::Catalogue,
     ends::FarEnds,
     faults::Faults,
     heap::Heap,
+    judging::Tellers,
     lookup::Tables,
     names::Names,
     namespaces::Namespaces,
@@ -52,13 +55,11 @@ use self::{
     owners::HolderWalks,
     reload::Reload,
     service::Service,
-    settings::{Settings, declared, files, overrides, series},
+    settings::{Settings, declared, files, series},
     signals::{Hurry, Signals},
 };
 use crate::{
-    config::Config,
-    metrics::{self, BuildInfo, FaultState, Readiness, Shared, Web},
-    place::{self, Dmi, Endpoints, Found, Overrides},
+    metrics::{self, BuildInfo, ExemptionEnd, FaultState, Readiness, Shared, Web},
     prices,
     probe::{self, Probe, conntrack::Conntrack, health::Finding},
     workload::Workloads,
@@ -143,41 +144,8 @@ async fn serve(settings: Settings, signals: &Signals) -> Result<()> {
         agent.print_run_times()?;
     }
     servers.shutdown().await;
+    agent.tellers.finish();
     Ok(())
-}
-
-async fn listen(config: &Config, web: &Web) -> Result<Option<TcpListener>> {
-    let Some(address) = config.listen else {
-        return Ok(None);
-    };
-    web.current().check_address(address, config.listen_plain)?;
-    metrics::server::bind(address).await.map(Some)
-}
-
-/// Where the host stands: what is known without asking at once, the rest when it is answered. What the operator says is
-/// taken from the sender; each value sent makes it ask again.
-fn find_place(
-    settings: &Settings,
-    servers: &mut JoinSet<()>,
-) -> (watch::Sender<Overrides>, watch::Receiver<Found>) {
-    let firmware = Dmi::read(&settings.firmware);
-    let said = overrides(&settings.loaded.config.source);
-    let (told, found) = watch::channel(place::known(&said, &firmware));
-    let (saying, said) = watch::channel(said);
-    servers.spawn(async move {
-        place::watch(said, &firmware, &Endpoints::default(), &told).await;
-    });
-    (saying, found)
-}
-
-/// 136 years.
-const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
-
-/// Ticks, the first of them in one `period`.
-fn every(period: Duration) -> Interval {
-    let mut ticks = interval_at(Instant::now() + period, period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
 }
 
 /// What one tick reads.
@@ -198,6 +166,8 @@ struct Agent {
     /// Of the tick that is under way.
     findings: Vec<Finding>,
     print_tick_times: bool,
+    tellers: Tellers,
+    exemptions: Vec<ExemptionEnd>,
 }
 
 impl Agent {
@@ -211,8 +181,11 @@ impl Agent {
         let mut names = Names::new(files.names()?, networks.zones);
         names.declare(declared(&settings.loaded.config.paths));
         let pricing = prices::pricing(&settings.loaded.config.price)?;
+        let rules = judging::rules(&settings.loaded.config, &addresses, names.table())?;
+        let tellers = Tellers::new(&settings.loaded.config.contracts)?;
         let versions = (&addresses, names.table(), &**pricing.book());
-        let context = Arc::new(context::of(&settings.loaded, versions)?);
+        let context = context::of(&settings.loaded, versions)?;
+        let context = Arc::new(context::with_rules(&context, rules.as_deref()));
         let mut earlier = output::earlier(flows, &context.boot_id)?;
         let output = Output::open(flows, earlier.tails.whole_bytes, hurry)?;
         let started = clock::now();
@@ -234,8 +207,9 @@ impl Agent {
         let tables = Tables::new(catalogue, names, &probe.uplinks, workloads, ends);
         let namespaces = Namespaces::of(&probe.uplinks);
         let config = PipelineConfig {
-            series: series(&settings.loaded.config.metrics)?,
+            series: series(&settings.loaded.config)?,
             pricing: Some(pricing),
+            rules: rules.clone(),
             ..PipelineConfig::new(Arc::clone(&context), started)
         };
         let pipeline = if probe.reused {
@@ -245,16 +219,7 @@ impl Agent {
         } else {
             Pipeline::new(config)
         };
-        for (program, reason) in &probe.refused {
-            let reason = reason.lines().next().unwrap_or_default();
-            eprintln!("observer: goes on without program `{program}`: {reason}");
-        }
-        if !probe.root.is_true_root {
-            eprintln!(
-                "observer: `{}` is not the true cgroup root: only sockets below it are seen; see `observer doctor`",
-                probe.root.path.display()
-            );
-        }
+        warn(&probe);
         if settings.print_tick_times {
             clock::print_start(began, probe.address_table_time);
         }
@@ -271,6 +236,8 @@ impl Agent {
             heap,
             findings: Vec::new(),
             print_tick_times: settings.print_tick_times,
+            tellers,
+            exemptions: judging::exemption_ends(rules.as_deref(), UnixUs::from_ns(started.unix_ns)),
         })
     }
 
@@ -278,6 +245,7 @@ impl Agent {
         BuildInfo {
             version: self.context.agent_version.clone(),
             catalog_version: self.context.catalog_version.clone(),
+            exemptions: self.exemptions.clone(),
         }
     }
 
@@ -341,6 +309,7 @@ impl Agent {
             .keep(&self.context.boot_id, self.pipeline.state())?;
         let ended: Vec<_> = done.remotes_ended.iter().map(decode::remote_key).collect();
         self.probe.forget_udp(&ended);
+        self.tellers.tell(&done.violations, &self.context);
         let pipeline = &self.pipeline;
         let names = self.tables.names.get_mut();
         names.end_tick(|flow| pipeline.follows(flow));
@@ -458,6 +427,7 @@ impl Agent {
         losses.extend(self.tables.workloads.borrow().losses());
         losses.extend(self.tables.names.borrow().losses());
         losses.extend(self.tables.ends.borrow().losses());
+        losses.extend(self.tellers.losses());
         losses.insert(LossPlace::HolderWalk, self.holder_walks.put_off());
         Ok(losses)
     }
@@ -496,5 +466,19 @@ impl Agent {
         self.output.flush()?;
         self.probe.release_events();
         Ok(())
+    }
+}
+
+/// What the agent goes on without.
+fn warn(probe: &Probe) {
+    for (program, reason) in &probe.refused {
+        let reason = reason.lines().next().unwrap_or_default();
+        eprintln!("observer: goes on without program `{program}`: {reason}");
+    }
+    if !probe.root.is_true_root {
+        eprintln!(
+            "observer: `{}` is not the true cgroup root: only sockets below it are seen; see `observer doctor`",
+            probe.root.path.display()
+        );
     }
 }

@@ -4,22 +4,36 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use observer_core::{
-    aggregate::SeriesSettings, identify::name::NameTable, model::record::RecordContext,
+    aggregate::SeriesSettings,
+    identify::name::NameTable,
+    judge::contract::RuleSet,
+    model::{record::RecordContext, time::UnixUs},
     price::plan::Pricing,
 };
 use tokio::sync::watch;
 
 use super::{
-    Agent, context,
+    Agent, clock, context,
+    judging::{self, Tellers},
     settings::{Settings, declared, files, overrides, series},
 };
 use crate::{
     catalog::Networks,
-    config::{Loaded, Sources},
-    metrics::{self, Shared, Web},
+    config::{Config, Loaded, Sources},
+    metrics::{self, Shared, Web, WebConfig},
     place::Overrides,
     prices,
 };
+
+/// What the files say that a configuration names.
+struct Named {
+    web: WebConfig,
+    series: SeriesSettings,
+    pricing: Pricing,
+    rules: Option<Arc<RuleSet>>,
+    /// `None` where nothing has changed.
+    tellers: Option<Tellers>,
+}
 
 /// The configuration in force, and where to look for the next one.
 pub struct Reload {
@@ -45,6 +59,7 @@ impl Reload {
             saying,
         };
         reload.publish(shared, true);
+        publish_contracts(&reload.in_force.config, shared, true);
         reload
     }
 
@@ -77,16 +92,8 @@ impl Reload {
                 return;
             }
         };
-        let mut read = || {
-            let web = self.web.read(loaded.config.web_config.as_deref())?;
-            let series = series(&loaded.config.metrics)?;
-            let pricing = prices::pricing(&loaded.config.price)?;
-            let files = files(&loaded.config);
-            agent.replace_catalogue(files.addresses()?, files.names()?)?;
-            anyhow::Ok((web, series, pricing))
-        };
-        let (web, series, pricing) = match read() {
-            Ok(read) => read,
+        let named = match self.read(&loaded.config, agent, shared) {
+            Ok(named) => named,
             Err(error) => {
                 eprintln!("observer: reload failed, the old configuration stays: {error:#}");
                 self.publish(shared, false);
@@ -103,11 +110,17 @@ impl Reload {
             none if none.is_empty() => "nothing".to_owned(),
             keys => format!("`{}`", keys.join("`, `")),
         };
-        let has_new_series = loaded.config.metrics != self.in_force.config.metrics;
-        agent.take_over(&loaded, has_new_series.then_some(&series));
-        agent.replace_prices(pricing);
+        let judged = |loaded: &Loaded| !loaded.config.contracts.files.is_empty();
+        let has_new_series = loaded.config.metrics != self.in_force.config.metrics
+            || judged(&loaded) != judged(&self.in_force);
+        agent.take_over(&loaded, has_new_series.then_some(&named.series));
+        agent.replace_prices(named.pricing);
+        agent.replace_rules(named.rules);
+        if let Some(tellers) = named.tellers {
+            agent.tellers = tellers;
+        }
         shared.build(agent.build_info());
-        self.web.take(web);
+        self.web.take(named.web);
         let _ = self.saying.send(overrides(&loaded.config.source));
         eprintln!(
             "observer: reloaded `{file}`: {changed} changed, config_version `{}`",
@@ -115,6 +128,27 @@ impl Reload {
         );
         self.in_force = loaded;
         self.publish(shared, true);
+    }
+
+    /// Reads every file that a configuration names. The catalogue, whose taking may fail, is in force then; the rest is not yet.
+    fn read(&self, config: &Config, agent: &mut Agent, shared: &Shared) -> Result<Named> {
+        let web = self.web.read(config.web_config.as_deref())?;
+        let series = series(config)?;
+        let pricing = prices::pricing(&config.price)?;
+        let files = files(config);
+        let (networks, names) = (files.addresses()?, files.names()?);
+        let rules = judging::rules(config, &networks.table, &names);
+        publish_contracts(config, shared, rules.is_ok());
+        let rules = rules?;
+        let tellers = agent.tellers.next(&config.contracts)?;
+        agent.replace_catalogue(networks, names)?;
+        Ok(Named {
+            web,
+            series,
+            pricing,
+            rules,
+            tellers,
+        })
     }
 
     /// Without a file there may still be certificates and tokens that were renewed.
@@ -186,6 +220,22 @@ impl Agent {
         self.pipeline.set_pricing(Some(pricing));
     }
 
+    /// Judges records by other contracts, or none, from now on.
+    fn replace_rules(&mut self, rules: Option<Arc<RuleSet>>) {
+        let context = context::with_rules(&self.context, rules.as_deref());
+        if context.rules_version != self.context.rules_version {
+            match &context.rules_version {
+                Some(version) => eprintln!("observer: contracts `{version}` are in force"),
+                None => eprintln!("observer: no contracts are in force"),
+            }
+        }
+        self.context = Arc::new(context);
+        self.pipeline.set_context(Arc::clone(&self.context));
+        let now = UnixUs::from_ns(clock::now().unix_ns);
+        self.exemptions = judging::exemption_ends(rules.as_deref(), now);
+        self.pipeline.set_rules(rules);
+    }
+
     /// Works by `loaded` from the next record on. Cannot fail: it was checked whole.
     fn take_over(&mut self, loaded: &Loaded, series: Option<&SeriesSettings>) {
         if let Some(series) = series {
@@ -196,6 +246,13 @@ impl Agent {
         self.context = context;
         let names = self.tables.names.get_mut();
         names.declare(declared(&loaded.config.paths));
+    }
+}
+
+/// Says of each file or folder of contracts whether its last reading was taken.
+fn publish_contracts(config: &Config, shared: &Shared, success: bool) {
+    for path in &config.contracts.files {
+        shared.publish_reload(&path.display().to_string(), success);
     }
 }
 

@@ -115,11 +115,13 @@ pub fn overrides(source: &Source) -> Overrides {
 ///
 /// # Errors
 /// Where a limit is too low, or a metric or label is not there.
-pub fn series(metrics: &config::Metrics) -> Result<SeriesSettings> {
+pub fn series(config: &Config) -> Result<SeriesSettings> {
+    let metrics = &config.metrics;
     let series_max = usize::try_from(metrics.series_max).unwrap_or(usize::MAX);
     let settings = SeriesSettings::check(series_max, metrics.idle_expiry, &metrics.labels);
     Ok(SeriesSettings {
         opencost: metrics.opencost,
+        contracts: !config.contracts.files.is_empty(),
         ..settings.context("`metrics`")?
     })
 }

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod classify;
+mod contract;
 mod detach;
 mod doctor;
 mod price;
@@ -36,6 +37,9 @@ enum Verb {
     /// Show and check price books, and say what bytes would cost.
     #[command(subcommand)]
     Price(price::Price),
+    /// Check and test contracts, and say what they say of flows.
+    #[command(subcommand)]
+    Contract(contract::Contract),
     /// Remove every program, link and pin of ours from the kernel.
     Detach(detach::Arguments),
     /// Write what a maintainer needs into one archive, names taken out.
@@ -63,6 +67,7 @@ pub fn main() -> ExitCode {
         Verb::Classify(arguments) => classify::run(&arguments),
         Verb::Catalog(catalog) => catalog::run(&catalog),
         Verb::Price(price) => price::run(&price),
+        Verb::Contract(contract) => contract::run(&contract),
         Verb::Detach(arguments) => detach::run(&arguments),
         Verb::SupportBundle(arguments) => support_bundle::run(&arguments),
         Verb::Report(report) => report::run(&report),

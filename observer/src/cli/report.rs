@@ -1,7 +1,10 @@
 //! `observer report`: what a running agent says of itself, and what its records come to.
 
+mod contract;
 mod cost;
+mod hops;
 mod reconcile;
+mod records;
 mod whatif;
 
 use std::{
@@ -15,6 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand};
 use observer_core::aggregate::{BalanceReport, render};
 
+pub use self::records::{Records, tell_unreadable};
 use super::{Output, print};
 
 #[derive(Debug, Subcommand)]
@@ -25,6 +29,13 @@ pub enum Report {
                             Exit status 1 where a balance is not 0."
     )]
     Coverage(Coverage),
+    /// What contracts said of recorded flows over a period, and how much of them anybody looked at.
+    #[command(
+        after_help = "Example:\n  observer report contract --from 2026-11-01 --until 2026-12-01 --rules /etc/observer/contracts/ \
+                      --output html --into november.html flows-*.jsonl\n\nVerdicts are those that the records have; \
+                      `observer contract replay` says what other rules would have said."
+    )]
+    Contract(contract::Contract),
     /// What recorded bytes cost, with the real tiers of their months: an estimate, never a bill.
     #[command(
         after_help = "Example:\n  observer report cost --month 2026-11 --by cloud,workload --hosts nodes.txt flows-*.jsonl\n\n\
@@ -42,6 +53,9 @@ pub enum Report {
     /// The ten changes that are worth most, each with its arithmetic.
     #[command(after_help = "Example:\n  observer report savings --month 2026-11 flows-*.jsonl")]
     Savings(whatif::Savings),
+    /// The chain that each workload's bytes go: who asks it, whom it asks, and what each hop adds in time, bytes and money.
+    #[command(after_help = "Example:\n  observer report hops flows-*.jsonl")]
+    Hops(hops::Hops),
     /// An estimate held against a bill: by region and usage, with a name for each difference.
     #[command(
         after_help = "Example:\n  observer report reconcile --month 2026-10 --bill cur-2026-10.csv flows-*.jsonl"
@@ -63,6 +77,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub fn run(report: &Report) -> Result<ExitCode> {
     match report {
         Report::Coverage(arguments) => coverage(arguments),
+        Report::Contract(arguments) => contract::run(arguments),
+        Report::Hops(arguments) => hops::run(arguments),
         Report::Cost(arguments) => cost::run(arguments),
         Report::Reconcile(arguments) => reconcile::run(arguments),
         Report::WhatIf(arguments) => whatif::run(arguments),

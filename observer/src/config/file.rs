@@ -14,7 +14,9 @@ use serde::{
 };
 use serde_norway::Deserializer as Yaml;
 
-use super::{ConfigError, Layer, Place, nearest::hint, value::cited};
+use observer_core::model::nearest::hint;
+
+use super::{ConfigError, Layer, Place, value::cited};
 
 /// The documented sample has a twentieth of it.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024;

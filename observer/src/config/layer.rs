@@ -7,8 +7,8 @@ use observer_core::model::money::Unit;
 
 use super::value::{
     Absolute, Assumption, ByName, Bytes, Destination, FilePath, IdleExpiry, Labels, Listen,
-    Metadata, Name, Paths, SeriesMax, Switch, Tick, UdpFlows, Uplinks, Value, Volume, Word, Words,
-    Zone, in_file,
+    Metadata, Name, Paths, SeriesMax, Server, Switch, Tick, UdpFlows, Uplinks, Value, Volume, Word,
+    Words, Zone, in_file,
 };
 
 /// When a changed value takes effect.
@@ -128,6 +128,9 @@ keys! {
     price_variants: Words = "price.variants", None, Live;
     price_units: ByName<Unit> = "price.units", None, Live;
     price_months: ByName<Zone> = "price.months", None, Live;
+    contracts_files: Words = "contracts.files", None, Live;
+    contracts_alertmanager: Server = "contracts.alertmanager", None, Live;
+    contracts_alertmanager_token_file: FilePath = "contracts.alertmanager_token_file", None, Live;
     metrics_series_max: SeriesMax = "metrics.series_max", None, Live;
     metrics_idle_expiry: IdleExpiry = "metrics.idle_expiry", None, Live;
     metrics_opencost: Switch = "metrics.opencost", None, Live;
@@ -154,6 +157,7 @@ impl Layer {
             price_variants: Some(Words::default()),
             price_units: Some(ByName::default()),
             price_months: Some(ByName::default()),
+            contracts_files: Some(Words::default()),
             metrics_series_max: Some(SeriesMax::default()),
             metrics_idle_expiry: Some(IdleExpiry::default()),
             metrics_opencost: Some(Switch::default()),

@@ -7,7 +7,6 @@ mod file;
 #[cfg(fuzzing)]
 mod fuzzed;
 mod layer;
-mod nearest;
 mod source;
 mod value;
 
@@ -23,11 +22,11 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
-use observer_core::model::{money::Unit, names::CostAssumption};
+use observer_core::model::{money::Unit, names::CostAssumption, nearest};
 
 #[cfg(fuzzing)]
 pub use self::fuzzed::fuzzed;
-use self::value::{ByName, typed};
+use self::value::{ByName, Words, typed};
 pub use self::{
     check::{Row, rows},
     layer::{Layer, Reach},
@@ -67,6 +66,7 @@ pub struct Config {
     pub paths: Vec<DeclaredPath>,
     pub catalog: Catalog,
     pub price: Price,
+    pub contracts: Contracts,
     pub metrics: Metrics,
     pub limits: Limits,
 }
@@ -108,6 +108,17 @@ pub struct Price {
     pub units: BTreeMap<String, Unit>,
     /// Where months begin, by cloud.
     pub months: BTreeMap<String, TimeZone>,
+}
+
+/// What flows are judged by, and whom violations are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contracts {
+    /// Files, or folders of them; nothing is judged without one.
+    pub files: Vec<PathBuf>,
+    /// Where an Alertmanager is.
+    pub alertmanager: Option<String>,
+    /// Its bearer token.
+    pub alertmanager_token_file: Option<PathBuf>,
 }
 
 /// Bounds of what Prometheus is told.
@@ -165,19 +176,18 @@ impl Config {
                 metadata: layer.source_metadata.unwrap_or_default(),
             },
             price: Price {
-                files: layer
-                    .price_files
-                    .unwrap_or_default()
-                    .0
-                    .into_iter()
-                    .map(PathBuf::from)
-                    .collect(),
+                files: paths(layer.price_files),
                 assumption: layer.price_assumption.unwrap_or_default().0,
                 volumes: by_name(layer.price_volumes, |volume| volume.0),
                 own: layer.price_own.unwrap_or_default().0,
                 variants: layer.price_variants.unwrap_or_default().0,
                 units: by_name(layer.price_units, |unit| unit),
                 months: by_name(layer.price_months, |zone| zone.0),
+            },
+            contracts: Contracts {
+                files: paths(layer.contracts_files),
+                alertmanager: layer.contracts_alertmanager.map(|server| server.0),
+                alertmanager_token_file: layer.contracts_alertmanager_token_file.map(|path| path.0),
             },
             metrics: Metrics {
                 series_max: layer.metrics_series_max.unwrap_or_default().0,
@@ -283,6 +293,11 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn paths(words: Option<Words>) -> Vec<PathBuf> {
+    let words = words.unwrap_or_default().0;
+    words.into_iter().map(PathBuf::from).collect()
 }
 
 fn by_name<T, U>(rows: Option<ByName<T>>, value: impl Fn(T) -> U) -> BTreeMap<String, U> {

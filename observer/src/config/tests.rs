@@ -52,12 +52,18 @@ fn config(file: &str) -> Config {
 fn the_sample_holds_every_key_with_its_default() {
     let layer = file::parse(sample().as_bytes()).expect("the sample is right");
     for key in Layer::NAMES {
-        let word = key.rsplit('.').next().unwrap_or(key);
-        let lines: Vec<String> = sample()
-            .lines()
-            .filter(|line| line.trim_start().starts_with(&format!("{word}:")))
-            .map(str::to_owned)
-            .collect();
+        let (section, word) = key.split_once('.').unwrap_or(("", key));
+        let indent = if section.is_empty() { "" } else { "  " };
+        let sample = sample();
+        let mut lines = sample.lines().collect::<Vec<_>>();
+        if !section.is_empty() {
+            let begin = format!("{section}:");
+            let begin = lines.iter().position(|line| *line == begin);
+            lines.drain(..=begin.expect(section));
+            let is_outside = |line: &&str| !line.is_empty() && !line.starts_with(' ');
+            lines.truncate(lines.iter().position(is_outside).unwrap_or(lines.len()));
+        }
+        lines.retain(|line| line.starts_with(&format!("{indent}{word}:")));
         assert_eq!(lines.len(), 1, "`{key}` is in the sample once: {lines:?}");
         assert_eq!(
             layer.shown(key),

@@ -1,6 +1,7 @@
 //! The values that keys have. Each is parsed once, from a word or from a file, into a type that cannot hold a wrong one;
 //! its errors say what was found and what is allowed.
 
+mod contracts;
 mod list;
 mod number;
 mod paths;
@@ -15,6 +16,7 @@ use serde::{
 };
 
 pub use self::{
+    contracts::Server,
     list::{Labels, Uplink, Uplinks},
     number::{Bytes, IdleExpiry, SeriesMax, Tick, UdpFlows, typed},
     paths::{DeclaredPath, Paths},

@@ -18,11 +18,11 @@ use prometheus::{
 };
 
 use super::{
-    Build, FaultState, Latest, Published, Reloads,
+    Build, ExemptionEnd, FaultState, Latest, Published, Reloads,
     declare::{
-        BALANCE_BYTES, BLIND_BYTES, BPF_RUN_SECONDS, BUILD_INFO, DEGRADED, EVENTS_LOST, FAULTS,
-        INTERFACE_BYTES, Kind, Metric, OF_SNAPSHOT, RELOAD_SUCCESS, REMAINDER_BYTES,
-        SERIES_EXPIRED, SERIES_OVERFLOW, UNPRICED_BYTES, declared,
+        BALANCE_BYTES, BLIND_BYTES, BPF_RUN_SECONDS, BUILD_INFO, DEGRADED, EVENTS_LOST,
+        EXEMPTION_END, FAULTS, INTERFACE_BYTES, Kind, Metric, OF_SNAPSHOT, RELOAD_SUCCESS,
+        REMAINDER_BYTES, SERIES_EXPIRED, SERIES_OVERFLOW, UNPRICED_BYTES, declared,
     },
     published,
 };
@@ -57,7 +57,11 @@ impl Collector for SnapshotCollector {
     }
 
     fn collect(&self) -> Vec<proto::MetricFamily> {
-        let mut families = vec![self.build_info(), self.reload_success()];
+        let mut families = vec![
+            self.build_info(),
+            self.exemption_ends(),
+            self.reload_success(),
+        ];
         if let Some(published) = published(&self.latest) {
             let Published {
                 snapshot,
@@ -78,6 +82,20 @@ impl SnapshotCollector {
         let mut family = Family::new(BUILD_INFO);
         let catalog_version = build.catalog_version.as_deref().unwrap_or(UNKNOWN);
         family.add(&[&build.version, catalog_version], 1.0);
+        family.finish()
+    }
+
+    fn exemption_ends(&self) -> proto::MetricFamily {
+        let build = self.build.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut family = Family::new(EXEMPTION_END);
+        for ExemptionEnd {
+            contract,
+            rule,
+            end,
+        } in &build.exemptions
+        {
+            family.add(&[contract, rule], end.0 as f64 / 1e6);
+        }
         family.finish()
     }
 

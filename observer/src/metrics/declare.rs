@@ -1,5 +1,9 @@
 //! Every metric once, as data: the exposition, the manual and the tests read the same rows. Holds no value.
 
+mod contracts;
+
+pub use self::contracts::EXEMPTION_END;
+use self::contracts::{CONTRACT_BYTES, CONTRACT_FLOWS};
 use observer_core::{aggregate::BUCKETS_US, model::names::SeriesMetric};
 use prometheus::{core::Desc, proto::MetricType};
 
@@ -372,6 +376,9 @@ pub const OF_SNAPSHOT: &[Metric] = &[
     FIRST_BYTE_SECONDS,
     EGRESS_COST_ESTIMATE,
     POD_NETWORK_EGRESS,
+    CONTRACT_BYTES,
+    CONTRACT_FLOWS,
+    EXEMPTION_END,
     REMAINDER_BYTES,
     BALANCE_BYTES,
     INTERFACE_BYTES,
@@ -417,6 +424,8 @@ pub const fn declared(metric: SeriesMetric) -> Metric {
         SeriesMetric::FirstByteSeconds => FIRST_BYTE_SECONDS,
         SeriesMetric::EgressCostEstimate => EGRESS_COST_ESTIMATE,
         SeriesMetric::PodNetworkEgress => POD_NETWORK_EGRESS,
+        SeriesMetric::ContractBytes => CONTRACT_BYTES,
+        SeriesMetric::ContractFlows => CONTRACT_FLOWS,
     }
 }
 

@@ -3,7 +3,8 @@
 use std::{env, fmt::Write as _, fs, path::Path};
 
 use observer_core::model::names::{
-    Direction, Fault, LossPlace, Measure, Mending, Outcome, PathKind, RemainderReason,
+    Direction, Fault, LossPlace, Measure, Mending, Outcome, PathKind, RemainderReason, Severity,
+    Verdict,
 };
 
 use super::declare::{Kind, Metric, OF_ANSWER, OF_PLACE, OF_PROCESS, OF_SNAPSHOT};
@@ -67,7 +68,7 @@ them are kept for what is not summed over records.
 const LABELS: &str = "
 ## Labels
 
-Those of flows can be `other` too, but for `direction` and `outcome`.
+Those of flows can be `other` too, but for `direction`, `outcome` and `verdict`.
 
 | label | values |
 |---|---|
@@ -82,6 +83,10 @@ fn text() -> String {
     text += LABELS;
     for (label, values) in [
         ("direction", words(Direction::WORDS)),
+        ("contract", "id of the contract".to_owned()),
+        ("rule", "id of the rule; `none` where no rule of the contract applies".to_owned()),
+        ("severity", format!("of the rule: {}; `none` where none applies", words(Severity::WORDS))),
+        ("verdict", words(Verdict::WORDS)),
         ("cloud", "whose network the remote address belongs to: `aws`, `azure`, `gcp`, ...; `internet` where no table covers it, `private` for special ranges".to_owned()),
         ("region", "the provider's own region name; `global` for what it ties to none".to_owned()),
         ("provider", "who sells the service".to_owned()),

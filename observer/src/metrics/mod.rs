@@ -25,6 +25,7 @@ use observer_core::{
         kernel::ProgramRunTime,
         names::{Fault, Mending, SeriesMetric},
         record::SourcePlace,
+        time::UnixUs,
     },
 };
 use prometheus::{
@@ -39,7 +40,10 @@ use self::{
     readiness::Watch,
 };
 
-pub use self::{readiness::Readiness, web::Web};
+pub use self::{
+    readiness::Readiness,
+    web::{Web, WebConfig},
+};
 
 /// The latest readings, between the agent, which publishes, and the server, which serves. Clones share them.
 #[derive(Clone)]
@@ -57,6 +61,16 @@ pub struct Shared {
 pub struct BuildInfo {
     pub version: String,
     pub catalog_version: Option<String>,
+    /// What the contracts in force except for a time.
+    pub exemptions: Vec<ExemptionEnd>,
+}
+
+/// When an exemption lapses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExemptionEnd {
+    pub contract: String,
+    pub rule: String,
+    pub end: UnixUs,
 }
 
 /// Readings of one tick.

@@ -1,5 +1,7 @@
 //! The real executable as a user calls it, a folder of the test's own, and a server of the test's own on loopback.
 
+#![allow(dead_code, reason = "each test target uses its own part of this file")]
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},

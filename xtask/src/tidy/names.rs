@@ -8,6 +8,8 @@ use proc_macro2::{TokenStream, TokenTree};
 use super::{Finding, files::Files};
 
 const METRICS: &str = "observer/src/metrics/declare.rs";
+/// Files of it.
+const METRICS_PARTS: &str = "observer/src/metrics/declare/";
 /// Metrics that dashboards ask for and that are not exported yet.
 const PENDING: &str = "dashboards/pending.json";
 /// Where Prometheus' rules record metrics under names of their own, with colons.
@@ -29,7 +31,11 @@ const SUFFIXES: [&str; 3] = ["_bucket", "_sum", "_count"];
 pub fn check(files: &Files) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(text) = files.text(METRICS) {
-        let declared = metric_names(text);
+        let parts = files
+            .texts()
+            .filter(|(path, _)| path.starts_with(METRICS_PARTS));
+        let mut declared = metric_names(text);
+        declared.extend(parts.flat_map(|(_, text)| metric_names(text)));
         let pending = pending(files);
         findings.extend(declared.intersection(&pending).map(|name| {
             let what = format!("metric `{name}` is declared in `{METRICS}`: it is not pending");

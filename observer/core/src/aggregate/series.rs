@@ -161,6 +161,7 @@ impl Series {
             fold_times(&tally, tables, limits, now_ns);
             fold_cost(&tally, tables, limits, now_ns);
             fold_pods(&tally, tables, limits, now_ns);
+            fold_verdicts(&tally, tables, limits, now_ns);
         }
     }
 }
@@ -253,6 +254,35 @@ fn fold_pods(tally: &Tally, tables: &mut [Table], limits: &mut Limits, now_ns: u
     }
 }
 
+/// What each rule said of these bytes and of the flows that ended.
+fn fold_verdicts(tally: &Tally, tables: &mut [Table], limits: &mut Limits, now_ns: u64) {
+    let flows = tally
+        .flows
+        .iter()
+        .fold(0_u64, |sum, more| sum.saturating_add(*more));
+    for judgement in tally.verdicts.iter().flat_map(|verdicts| &**verdicts) {
+        let source = |direction| Source {
+            judgement: Some(judgement),
+            ..tally.source(direction, None)
+        };
+        for direction in Direction::BOTH {
+            let bytes = direction.of(tally.counters.wire_bytes);
+            if bytes > 0 {
+                let delta = [(SeriesMetric::ContractBytes, Delta::Count(bytes))];
+                for table in &mut *tables {
+                    table.add(&source(Some(direction)), &delta, limits, now_ns);
+                }
+            }
+        }
+        if flows > 0 {
+            let delta = [(SeriesMetric::ContractFlows, Delta::Count(flows))];
+            for table in &mut *tables {
+                table.add(&source(None), &delta, limits, now_ns);
+            }
+        }
+    }
+}
+
 impl Tally {
     fn source(&self, direction: Option<Direction>, outcome: Option<Outcome>) -> Source<'_> {
         Source {
@@ -261,6 +291,7 @@ impl Tally {
             direction,
             outcome,
             currency: None,
+            judgement: None,
         }
     }
 }

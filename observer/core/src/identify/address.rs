@@ -6,7 +6,7 @@ pub mod contents;
 pub mod diff;
 pub mod format;
 pub mod numbers;
-pub mod prefix;
+pub use crate::model::prefix;
 mod resolve;
 mod sets;
 #[cfg(test)]
@@ -213,6 +213,11 @@ impl AddressTable {
     /// Every claim of the set, those of longer networks first; empty for an id that is not of this table.
     pub fn tag_set(&self, set: TagSetId) -> impl Iterator<Item = Tag<'_>> {
         self.set_levels(set).iter().map(|level| self.tag(level.tag))
+    }
+
+    /// Every claim of the table, each once.
+    pub fn claims(&self) -> impl Iterator<Item = Tag<'_>> {
+        (0..self.tags.len()).filter_map(|tag| Some(self.tag(u32::try_from(tag).ok()?)))
     }
 
     /// Number of tag sets; ids are 1 to this.

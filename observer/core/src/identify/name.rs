@@ -118,6 +118,11 @@ impl NameTable {
         }
     }
 
+    /// What patterns and AWS's services say, without what a name itself would say of its region.
+    pub fn identities(&self) -> impl Iterator<Item = &NameIdentity> {
+        self.tree.identities().chain(self.aws.identities())
+    }
+
     /// SHA-256 of the files, hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> &str {

@@ -36,6 +36,12 @@ macro_rules! words {
             }
         }
 
+        impl<'f> crate::model::fact::Told<'f> for $name {
+            fn told(self) -> crate::model::fact::Fact<'f> {
+                crate::model::fact::Fact::Text(self.word())
+            }
+        }
+
         impl schemars::JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
                 stringify!($name).into()
@@ -57,9 +63,11 @@ macro_rules! words {
     };
 }
 
+mod contracts;
 mod prices;
 mod series;
 
+pub use contracts::{Severity, Verdict};
 pub use prices::{
     BilledDirection, CostAssumption, CostSide, PriceStatus, RateKind, UnpricedReason,
 };
@@ -416,6 +424,12 @@ words! {
         StaleReading = "stale_reading",
         /// A flow continued from an earlier output whose first records were missing (flows).
         TailIncomplete = "tail_incomplete",
+        /// What is used of a rule's grace could not be kept for one more workload; the verdict is `undetermined` (records).
+        GraceTable = "grace_table",
+        /// A violation could not be followed, and is told to nobody; it is in its record (violations).
+        ViolationTable = "violation_table",
+        /// An Alertmanager did not take what it was told, or was too slow (requests).
+        Alerts = "alerts",
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     identity::Identity,
     names::{Outcome, RecordKind},
     time::UnixUs,
+    verdict::Judgement,
     workload::Workload,
 };
 
@@ -43,6 +44,8 @@ pub struct FlowRecord {
     pub workload: Arc<Workload>,
     /// What is charged for it; `None` where it crosses no uplink, or there is no price book.
     pub cost: Option<Arc<CostPlan>>,
+    /// What contracts say of it; `None` where nobody judges.
+    pub verdicts: Option<Arc<[Judgement]>>,
 }
 
 impl FlowRecord {

@@ -9,17 +9,12 @@ use super::{
     table::{commitments, decimals},
     unpriced,
 };
+use crate::page::{self, Escaped, head};
 
 /// Rows that are drawn and listed; the rest is in one line.
 const ROWS_SHOWN: usize = 200;
 /// Width of the longest bar.
 const BAR_PX: f64 = 320.0;
-
-const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:72em;padding:0 1em;color:#1d2129;background:#fff}
-h1{font-size:1.4em}h2{font-size:1.1em;margin-top:2em}table{border-collapse:collapse;width:100%}
-th,td{padding:.25em .7em;text-align:right;border-bottom:1px solid #e3e6ea;white-space:nowrap}
-th{color:#59616e;font-weight:600}.l{text-align:left;white-space:normal}.s{color:#59616e}tfoot td{font-weight:600}
-@media(prefers-color-scheme:dark){body{background:#15181d;color:#e6e8eb}th,td{border-color:#2c323a}}";
 
 impl Report {
     /// A whole page.
@@ -27,13 +22,14 @@ impl Report {
     pub fn html(&self) -> String {
         let decimals = decimals(&self.priced.total.cost);
         let amounts = Amounts::of(&self.priced, decimals);
-        let mut page = format!(
-            "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-             <title>Egress cost estimate</title><style>{STYLE}</style>\n<h1>Egress cost estimate: {} {}</h1>\n",
+        let mut page = page::begin("Egress cost estimate");
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            page,
+            "<h1>Egress cost estimate: {} {}</h1>",
             amounts.total.fixed(decimals),
             Escaped(&self.priced.currency),
         );
-        // Writing to a string cannot fail.
         let _ = writeln!(
             page,
             "<p>By price book {}, tiers filled by all hosts of the records together. An estimate, not a bill.</p>",
@@ -186,15 +182,6 @@ impl Report {
     }
 }
 
-fn head(page: &mut String, title: &str, heads: &[(&str, bool)]) {
-    let _ = writeln!(page, "<h2>{title}</h2>\n<table><thead><tr>");
-    for (name, is_left) in heads {
-        let class = if *is_left { " class=l" } else { "" };
-        let _ = write!(page, "<th{class}>{}", Escaped(name));
-    }
-    page.push_str("<tbody>\n");
-}
-
 fn sizes(page: &mut String, [sent, received]: [u64; 2], unpriced: u64) {
     let _ = writeln!(
         page,
@@ -223,24 +210,5 @@ impl Display for Bar {
             share * 100.0,
             (share * BAR_PX).clamp(0.0, BAR_PX)
         )
-    }
-}
-
-/// Words of records, which are of anybody's making.
-struct Escaped<'t>(&'t str);
-
-impl Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '&' => f.write_str("&amp;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                other => f.write_char(other)?,
-            }
-        }
-        Ok(())
     }
 }

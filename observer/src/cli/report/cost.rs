@@ -2,14 +2,13 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader, IsTerminal as _, Read as _},
-    path::{Path, PathBuf},
+    io::{BufReader, Read as _},
+    path::PathBuf,
     process::ExitCode,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use observer_core::{
     model::identity::Word,
     price::{book::Book, month::Month, place::Places},
@@ -25,13 +24,14 @@ use observer_ledger::{
     tally::{Tally, TallyError},
 };
 
-use super::super::{price::Books, print};
+use super::{
+    super::{price::Books, print},
+    records::{BUFFER_BYTES, bar, open, some},
+};
 use crate::prices;
 
 /// Of a file of host names.
 const HOSTS_BYTES_MAX: u64 = 16 << 20;
-/// Read from files at once.
-const BUFFER_BYTES: usize = 256 << 10;
 
 #[derive(Debug, Args)]
 pub struct Cost {
@@ -107,20 +107,13 @@ impl Flows {
         let mut read = Read::default();
         for path in &self.flows {
             let name = path.display().to_string();
-            let reader: Box<dyn io::Read> = match path == Path::new("-") {
-                true => Box::new(io::stdin().lock()),
-                false => Box::new(File::open(path).with_context(|| format!("read `{name}`"))?),
-            };
-            let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
+            let reader = BufReader::with_capacity(BUFFER_BYTES, open(path)?);
             let progress = |bytes| bar.inc(bytes);
             read.lines::<TallyError>(&name, reader, progress, |flow| tally.add(flow, book))
                 .with_context(|| format!("read `{name}`"))?;
         }
         bar.finish_and_clear();
-        if read.records == 0 {
-            let why = read.first_unreadable.as_deref().unwrap_or("they are empty");
-            bail!("no flow record in the files: {why}");
-        }
+        some(&read)?;
         Ok(read)
     }
 
@@ -141,17 +134,6 @@ impl Flows {
         names.dedup();
         Ok(Some(ExpectedHosts::Names(names)))
     }
-}
-
-/// Nothing is drawn where nobody looks.
-fn bar(files: &[PathBuf]) -> Result<ProgressBar> {
-    if !io::stderr().is_terminal() {
-        return Ok(ProgressBar::hidden());
-    }
-    let lengths = files.iter().filter_map(|path| fs::metadata(path).ok());
-    let bar = ProgressBar::new(lengths.map(|file| file.len()).sum());
-    let style = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-    Ok(bar.with_style(ProgressStyle::with_template(style)?))
 }
 
 pub fn run(arguments: &Cost) -> Result<ExitCode> {

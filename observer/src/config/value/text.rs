@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use super::{Value, cited};
-use crate::config::nearest::hint;
+use observer_core::model::nearest::hint;
 
 /// Where records go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,8 +18,10 @@ use observer_core::{
         money::{Price, Unit},
         names::{
             BilledDirection, CostAssumption, CostSide, Direction, LossPlace, Measure, Mending,
-            Outcome, PriceStatus, RateKind, RemainderReason, UnpricedReason,
+            Outcome, PriceStatus, RateKind, RemainderReason, Severity, UnpricedReason, Verdict,
         },
+        time::UnixUs,
+        verdict::Judgement,
         workload::Workload,
     },
 };
@@ -82,6 +84,26 @@ fn priced() -> CostPlan {
     }
 }
 
+/// What two contracts say.
+fn judged() -> Arc<[Judgement]> {
+    Arc::new([
+        Judgement {
+            contract: "split".into(),
+            rule: Some("on-azure".into()),
+            verdict: Verdict::Violation,
+            reason: None,
+            severity: Some(Severity::High),
+        },
+        Judgement {
+            contract: "other".into(),
+            rule: None,
+            verdict: Verdict::NotCovered,
+            reason: None,
+            severity: None,
+        },
+    ])
+}
+
 /// A flow to a storage service that was reset, and one to the internet of a workload with an ugly name.
 fn series() -> Series {
     let storage = Identity {
@@ -102,12 +124,14 @@ fn series() -> Series {
     };
     let mut series = Series::new(&SeriesSettings {
         opencost: true,
+        contracts: true,
         ..SeriesSettings::default()
     });
     let reset = Recorded {
         identity: &Arc::new(storage),
         workload: &Arc::default(),
         cost: Some(&priced()),
+        verdicts: Some(&judged()),
         counters: &Counters {
             device_bytes: [9_000, 500],
             // Above 2^53: the text has the nearest float.
@@ -132,6 +156,7 @@ fn series() -> Series {
             unpriced: Some(UnpricedReason::PathUnknown),
             ..priced()
         }),
+        verdicts: None,
         counters: &Counters {
             wire_bytes: [60, 0],
             packets: [1, 0],
@@ -193,6 +218,11 @@ fn build() -> BuildInfo {
     BuildInfo {
         version: "0.1.0".to_owned(),
         catalog_version: None,
+        exemptions: vec![ExemptionEnd {
+            contract: "split".to_owned(),
+            rule: "on-azure".to_owned(),
+            end: UnixUs(1_777_248_000_000_000),
+        }],
     }
 }
 
@@ -213,11 +243,17 @@ fn a_small_snapshot_has_this_text() {
             .expect("written")
     };
     let before = text();
+    let rows: Vec<&str> = before
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
     assert_eq!(
-        before.lines().last(),
-        Some(r#"observer_build_info{version="0.1.0",catalog_version="unknown"} 1"#)
+        rows,
+        [
+            r#"observer_build_info{version="0.1.0",catalog_version="unknown"} 1"#,
+            r#"observer_exemption_end_timestamp_seconds{contract="split",rule="on-azure"} 1777248000"#,
+        ]
     );
-    assert_eq!(before.lines().count(), 3);
 
     let published = Published {
         snapshot: snapshot(),
@@ -307,6 +343,7 @@ fn a_full_answer_is_within_the_limit() {
             identity: &Arc::new(identity),
             workload: &Arc::default(),
             cost: None,
+            verdicts: None,
             counters: &Counters {
                 wire_bytes: [1, 1],
                 ..Counters::default()

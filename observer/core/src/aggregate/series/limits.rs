@@ -4,7 +4,10 @@
 use super::{histogram::HISTOGRAM_SERIES, settings::SERIES_MAX_LEAST};
 use crate::model::{
     identity::Word,
-    names::{ApiState, Direction, Label, OTHER, Outcome, PathKind, SeriesMetric, UNKNOWN},
+    names::{
+        ApiState, Direction, Label, OTHER, Outcome, PathKind, SeriesMetric, Severity, UNKNOWN,
+        Verdict,
+    },
 };
 
 /// Series kept free for everything that is not summed over records: accounts and remainders of up to 8 uplinks, losses,
@@ -36,11 +39,15 @@ pub struct Limits {
 pub struct Words {
     pub unknown: Word,
     pub other: Word,
+    /// Of a contract of which no rule applies.
+    pub none: Word,
     directions: [Word; 2],
     outcomes: Box<[Word]>,
     api_states: Box<[Word]>,
     path_kinds: Box<[Word]>,
     switches: [Word; 2],
+    verdicts: Box<[Word]>,
+    severities: Box<[Word]>,
 }
 
 impl Limits {
@@ -104,11 +111,14 @@ impl Words {
         Self {
             unknown: UNKNOWN.into(),
             other: OTHER.into(),
+            none: "none".into(),
             directions: Direction::BOTH.map(|direction| direction.word().into()),
             outcomes: words(Outcome::WORDS),
             api_states: words(ApiState::WORDS),
             path_kinds: words(PathKind::WORDS),
             switches: ["false".into(), "true".into()],
+            verdicts: words(Verdict::WORDS),
+            severities: words(Severity::WORDS),
         }
     }
 
@@ -126,6 +136,14 @@ impl Words {
 
     pub fn path_kind(&self, kind: PathKind) -> Word {
         self.nth(&self.path_kinds, kind as usize)
+    }
+
+    pub fn verdict(&self, verdict: Verdict) -> Word {
+        self.nth(&self.verdicts, verdict as usize)
+    }
+
+    pub fn severity(&self, severity: Severity) -> Word {
+        self.nth(&self.severities, severity as usize)
     }
 
     pub fn switch(&self, is_on: bool) -> Word {
@@ -164,7 +182,12 @@ fn other_sets(metric: SeriesMetric, labels: &[Label]) -> usize {
     } else {
         1
     };
-    directions * outcomes
+    let verdicts = if labels.contains(&Label::Verdict) {
+        Verdict::ALL.len()
+    } else {
+        1
+    };
+    directions * outcomes * verdicts
 }
 
 #[cfg(test)]

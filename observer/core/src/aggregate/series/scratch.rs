@@ -1,5 +1,5 @@
-//! What the records of one tick said, by the identity and the workload that they share. A record costs one look-up by two
-//! addresses; words are looked at once a pair, when the tick is folded.
+//! What the records of one tick said, by the identity, the workload and the verdicts that they share. A record costs one
+//! look-up by their addresses; words are looked at once a pair, when the tick is folded.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,6 +11,7 @@ use crate::model::{
     identity::{Identity, Word},
     money::Money,
     names::{Outcome, SeriesMetric},
+    verdict::Judgement,
     workload::Workload,
 };
 
@@ -33,17 +34,20 @@ pub struct Recorded<'a> {
     pub counters: &'a Counters,
     /// What is charged for it; `None` where nothing is priced.
     pub cost: Option<&'a CostPlan>,
+    /// What contracts say of it; `None` where nobody judges.
+    pub verdicts: Option<&'a Arc<[Judgement]>>,
     /// Where the flow got its outcome with this record.
     pub ended: Option<Outcome>,
     /// Times that no earlier record of the flow had.
     pub fresh: Timing,
 }
 
-/// Sums of the records of one pair.
+/// Sums of the records of one pair of which the same is said.
 #[derive(Debug)]
 pub struct Tally {
     pub identity: Arc<Identity>,
     pub workload: Arc<Workload>,
+    pub verdicts: Option<Arc<[Judgement]>>,
     pub counters: Counters,
     /// Currency, and the estimate by direction; `None` where nothing was priced.
     pub cost: Option<(Word, [Money; 2])>,
@@ -55,7 +59,7 @@ pub struct Tally {
 
 /// The tallies since the last fold. Each holds its identity and workload, so that no address is used twice meanwhile.
 #[derive(Debug, Default)]
-pub struct Scratch(HashMap<(usize, usize), Tally>);
+pub struct Scratch(HashMap<(usize, usize, usize), Tally>);
 
 impl Scratch {
     /// Adds one record; says whether the scratch is full and has to be folded.
@@ -63,10 +67,14 @@ impl Scratch {
         let key = (
             Arc::as_ptr(recorded.identity).addr(),
             Arc::as_ptr(recorded.workload).addr(),
+            recorded
+                .verdicts
+                .map_or(0, |verdicts| Arc::as_ptr(verdicts).cast::<()>().addr()),
         );
         let tally = self.0.entry(key).or_insert_with(|| Tally {
             identity: Arc::clone(recorded.identity),
             workload: Arc::clone(recorded.workload),
+            verdicts: recorded.verdicts.map(Arc::clone),
             counters: Counters::default(),
             cost: None,
             flows: [0; Outcome::ALL.len()],

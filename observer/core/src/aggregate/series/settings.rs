@@ -24,6 +24,8 @@ pub struct SeriesSettings {
     pub labels: LabelChoice,
     /// Whether there is the metric that OpenCost reads.
     pub opencost: bool,
+    /// Whether flows are judged, so that there are the metrics of verdicts.
+    pub contracts: bool,
 }
 
 impl Default for SeriesSettings {
@@ -33,6 +35,7 @@ impl Default for SeriesSettings {
             idle_expiry: IDLE_EXPIRY,
             labels: LabelChoice::default(),
             opencost: false,
+            contracts: false,
         }
     }
 }
@@ -78,13 +81,17 @@ impl SeriesSettings {
             idle_expiry,
             labels: LabelChoice::check(labels)?,
             opencost: false,
+            contracts: false,
         })
     }
 
     /// The metrics that there are.
     pub fn metrics(&self) -> impl Iterator<Item = SeriesMetric> {
-        let is_there =
-            |metric: &SeriesMetric| self.opencost || *metric != SeriesMetric::PodNetworkEgress;
+        let is_there = |metric: &SeriesMetric| match metric {
+            SeriesMetric::PodNetworkEgress => self.opencost,
+            SeriesMetric::ContractBytes | SeriesMetric::ContractFlows => self.contracts,
+            _ => true,
+        };
         SeriesMetric::ALL.iter().copied().filter(is_there)
     }
 }
@@ -165,7 +172,7 @@ mod tests {
                  `observer_wire_bytes_total`, `observer_payload_bytes_total`, `observer_packets_total`, \
                  `observer_retransmitted_bytes_total`, `observer_flows_total`, `observer_connect_seconds`, \
                  `observer_rtt_seconds`, `observer_first_byte_seconds`, `observer_egress_cost_estimate_total`, \
-                 `kubecost_pod_network_egress_bytes_total`",
+                 `observer_contract_bytes_total`, `observer_contract_flows_total`, `kubecost_pod_network_egress_bytes_total`",
             ),
             (
                 SeriesSettings::check(

@@ -11,6 +11,7 @@ use crate::model::{
     identity::{Identity, Word},
     money::Money,
     names::{Direction, Label, Outcome, PathKind, SeriesMetric},
+    verdict::Judgement,
     workload::Workload,
 };
 
@@ -32,6 +33,7 @@ pub struct Source<'a> {
     pub direction: Option<Direction>,
     pub outcome: Option<Outcome>,
     pub currency: Option<&'a Word>,
+    pub judgement: Option<&'a Judgement>,
 }
 
 /// What is added to one metric.
@@ -122,9 +124,12 @@ impl Table {
         let mut renamed = false;
         for (label, word) in self.labels.iter().zip(&mut self.key) {
             let other = match label {
-                Label::Direction | Label::Outcome | Label::Currency => continue,
+                Label::Direction | Label::Outcome | Label::Currency | Label::Verdict => continue,
                 Label::Cloud => limits.cloud(word.clone()),
-                Label::Region
+                Label::Contract
+                | Label::Rule
+                | Label::Severity
+                | Label::Region
                 | Label::Provider
                 | Label::Vendor
                 | Label::Service
@@ -237,6 +242,20 @@ impl Source<'_> {
             Label::Direction => self
                 .direction
                 .map_or_else(|| words.unknown.clone(), |way| words.direction(way)),
+            Label::Contract => self
+                .judgement
+                .map_or_else(|| words.unknown.clone(), |own| own.contract.clone()),
+            Label::Rule => self
+                .judgement
+                .and_then(|own| own.rule.clone())
+                .unwrap_or_else(|| words.none.clone()),
+            Label::Severity => self
+                .judgement
+                .and_then(|own| own.severity)
+                .map_or_else(|| words.none.clone(), |own| words.severity(own)),
+            Label::Verdict => self
+                .judgement
+                .map_or_else(|| words.unknown.clone(), |own| words.verdict(own.verdict)),
             Label::Cloud => known(&identity.cloud),
             Label::Region => known(&identity.region),
             Label::Provider => known(&identity.provider),

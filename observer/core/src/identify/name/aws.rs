@@ -17,6 +17,10 @@ pub struct Aws {
 const SERVICE_LABELS_MAX: usize = 3;
 
 impl Aws {
+    pub fn identities(&self) -> impl Iterator<Item = &NameIdentity> {
+        self.services.values()
+    }
+
     pub fn services(&self) -> usize {
         self.services.len()
     }

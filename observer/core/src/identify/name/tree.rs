@@ -50,6 +50,10 @@ struct Captures<'n> {
 }
 
 impl Tree {
+    pub fn identities(&self) -> impl Iterator<Item = &NameIdentity> {
+        self.rows.iter().map(|row| &row.identity)
+    }
+
     pub const fn patterns(&self) -> usize {
         self.rows.len()
     }

@@ -8,6 +8,10 @@ words! {
     /// Labels of the metrics that are summed over records, in the order in which they are written.
     Label {
         Direction = "direction",
+        Contract = "contract",
+        Rule = "rule",
+        Severity = "severity",
+        Verdict = "verdict",
         Cloud = "cloud",
         Region = "region",
         Provider = "provider",
@@ -38,6 +42,8 @@ words! {
         RttSeconds = "observer_rtt_seconds",
         FirstByteSeconds = "observer_first_byte_seconds",
         EgressCostEstimate = "observer_egress_cost_estimate_total",
+        ContractBytes = "observer_contract_bytes_total",
+        ContractFlows = "observer_contract_flows_total",
         PodNetworkEgress = "kubecost_pod_network_egress_bytes_total",
     }
 }
@@ -47,8 +53,9 @@ impl SeriesMetric {
     #[must_use]
     pub const fn labels(self) -> &'static [Label] {
         use Label::{
-            ApiState, Cloud, Currency, Direction, Internet, Namespace, Outcome, PathKind, PodName,
-            Provider, Region, SameRegion, SameZone, Service, Vendor, Workload,
+            ApiState, Cloud, Contract, Currency, Direction, Internet, Namespace, Outcome, PathKind,
+            PodName, Provider, Region, Rule, SameRegion, SameZone, Service, Severity, Vendor,
+            Verdict, Workload,
         };
         match self {
             Self::WireBytes | Self::PayloadBytes | Self::Packets | Self::RetransmittedBytes => &[
@@ -62,6 +69,14 @@ impl SeriesMetric {
             Self::EgressCostEstimate => &[
                 Direction, Cloud, Region, Provider, Vendor, Service, ApiState, PathKind, Namespace,
                 Workload, Currency,
+            ],
+            Self::ContractBytes => &[
+                Direction, Contract, Rule, Severity, Verdict, Cloud, Region, Provider, ApiState,
+                Namespace, Workload,
+            ],
+            Self::ContractFlows => &[
+                Contract, Rule, Severity, Verdict, Cloud, Region, Provider, ApiState, Namespace,
+                Workload,
             ],
             Self::PodNetworkEgress => {
                 &[Service, Namespace, PodName, Internet, SameZone, SameRegion]
@@ -83,6 +98,8 @@ impl SeriesMetric {
             | Self::RetransmittedBytes
             | Self::EgressCostEstimate
             | Self::PodNetworkEgress
+            | Self::ContractBytes
+            | Self::ContractFlows
             | Self::Flows => false,
         }
     }

@@ -5,6 +5,7 @@ use observer_ebpf::abi::{EGRESS, INGRESS};
 
 use super::{Field, FieldKind, FlowRecord, SCHEMA_VERSION};
 use crate::model::{
+    fact::{Fact, Facts, FieldId, Told},
     flow::{Endpoint, Owner},
     identity::Word,
     names::{
@@ -54,6 +55,21 @@ macro_rules! fields {
                 Ok(())
             }
         }
+
+        impl Facts for FlowRecord {
+            fn fact(&self, field: FieldId) -> Fact<'_> {
+                let $record = self;
+                let mut place = 0;
+                $($(
+                    if field.index() == place {
+                        return Told::told($value);
+                    }
+                    place += 1;
+                )+)+
+                let _ = place;
+                Fact::Unknown
+            }
+        }
     };
     (@nullable required) => { false };
     (@nullable nullable) => { true };
@@ -72,14 +88,14 @@ fields! { |r|
         interval_start: Time "" required, since 1, "Bytes of this record were counted from here on. At a flow's first record its start; never before the end of its previous record." => r.interval_start;
         interval_end: Time "" required, since 1, "When the counters were read." => r.interval_end;
         start_time: Time "" nullable, since 1, "First call or packet of the flow that the agent saw." => r.start;
-        host: Text "" required, since 1, "Name of the host." => r.context.host;
-        boot_id: Text "" required, since 1, "The kernel's id of this boot." => r.context.boot_id;
-        cluster: Text "" nullable, since 1, "Name of the cluster, as configured." => r.context.cluster;
-        agent_version: Text "" required, since 1, "Version of the agent that wrote the record." => r.context.agent_version;
-        catalog_version: Text "" nullable, since 1, "Version of the address and name catalogue in use." => r.context.catalog_version;
-        price_version: Text "" nullable, since 1, "Version of the price book in use." => r.context.price_version;
-        rules_version: Text "" nullable, since 1, "Version of the contracts in use." => r.context.rules_version;
-        config_version: Text "" nullable, since 1, "Version of the configuration in use." => r.context.config_version;
+        host: Text "" required, since 1, "Name of the host." => &r.context.host;
+        boot_id: Text "" required, since 1, "The kernel's id of this boot." => &r.context.boot_id;
+        cluster: Text "" nullable, since 1, "Name of the cluster, as configured." => &r.context.cluster;
+        agent_version: Text "" required, since 1, "Version of the agent that wrote the record." => &r.context.agent_version;
+        catalog_version: Text "" nullable, since 1, "Version of the address and name catalogue in use." => &r.context.catalog_version;
+        price_version: Text "" nullable, since 1, "Version of the price book in use." => &r.context.price_version;
+        rules_version: Text "" nullable, since 1, "Version of the contracts in use." => &r.context.rules_version;
+        config_version: Text "" nullable, since 1, "Version of the configuration in use." => &r.context.config_version;
     }
     "socket" {
         protocol: Text "" required, since 1, "Transport protocol." [Protocol::WORDS] => r.totals.protocol;
@@ -94,7 +110,7 @@ fields! { |r|
         outcome: Text "" required, since 1,
             "How the flow stands. `refused`: a connection attempt answered by a RST. `timeout` and `unreachable` are inferred: the attempt ended without one, after or before the SYN was sent again. `reset`: a RST ended it." [Outcome::WORDS] => r.outcome;
         netns: Unsigned "" nullable, since 1, "Inode number of the socket's network namespace." => r.totals.netns_inode;
-        device: Text "" nullable, since 1, "Interface that the last packet passed, the last sent one where there was one." => r.device;
+        device: Text "" nullable, since 1, "Interface that the last packet passed, the last sent one where there was one." => &r.device;
     }
     "counters of this interval" {
         wire_bytes_egress: Unsigned "bytes" required, since 1, "Sent IP packets as they are on the wire: headers of every segment, retransmissions included, link-layer header not." => r.counters.wire_bytes[EGRESS];
@@ -123,47 +139,47 @@ fields! { |r|
     "who" {
         pid: Unsigned "" nullable, since 1, "Process that owns the socket (`owner_basis` says how that is known), in the initial pid namespace." => r.totals.owner.ok().map(|owner| owner.pid);
         comm: Text "" nullable, since 1, "Name of the task that was met; bytes that are not UTF-8 become U+FFFD." => r.totals.owner.as_ref().ok().map(comm);
-        executable: Text "" nullable, since 1, "Path of its executable, as its own mount namespace has it." => r.workload.executable;
+        executable: Text "" nullable, since 1, "Path of its executable, as its own mount namespace has it." => &r.workload.executable;
         uid: Unsigned "" nullable, since 1, "User of that process, in the initial user namespace." => r.totals.owner.ok().map(|owner| owner.uid);
         owner_basis: Text "" nullable, since 2, "How the process is known: it called connect or sendmsg (`caller`), it was found holding the socket (`holder`), it was the last to let it go (`last_holder`)." [OwnerBasis::WORDS] => r.totals.owner.ok().map(|owner| owner.basis);
         owner_missing: Text "" nullable, since 2, "Why the process is not known: the socket is the kernel's own (`kernel`), or no process that held it was met while it was open (`unseen`)." [OwnerMissing::WORDS] => r.totals.owner.err();
         cgroup_id: Unsigned "" nullable, since 1, "cgroup v2 id of the socket: it decides the workload." => r.totals.cgroup_id;
-        container_id: Text "" nullable, since 1, "Container of that cgroup." => r.workload.container_id;
-        systemd_unit: Text "" nullable, since 1, "systemd unit of that cgroup." => r.workload.systemd_unit;
-        namespace: Text "" nullable, since 1, "Kubernetes namespace." => r.workload.namespace;
-        workload_kind: Text "" nullable, since 1, "Kubernetes kind of the owning object, else `container`, `unit`, `executable` or `comm`." => r.workload.kind;
-        workload: Text "" nullable, since 1, "Name of the owning object, else container, else unit, else executable, else what the task calls itself." => r.workload.name;
-        pod: Text "" nullable, since 1, "Kubernetes pod." => r.workload.pod;
+        container_id: Text "" nullable, since 1, "Container of that cgroup." => &r.workload.container_id;
+        systemd_unit: Text "" nullable, since 1, "systemd unit of that cgroup." => &r.workload.systemd_unit;
+        namespace: Text "" nullable, since 1, "Kubernetes namespace." => &r.workload.namespace;
+        workload_kind: Text "" nullable, since 1, "Kubernetes kind of the owning object, else `container`, `unit`, `executable` or `comm`." => &r.workload.kind;
+        workload: Text "" nullable, since 1, "Name of the owning object, else container, else unit, else executable, else what the task calls itself." => &r.workload.name;
+        pod: Text "" nullable, since 1, "Kubernetes pod." => &r.workload.pod;
         workload_labels: TextMap "" nullable, since 1, "Labels of the workload that the operator chose." => NOT_SEEN;
     }
     "source place" {
-        source_cloud: Text "" nullable, since 1, "Cloud this host stands in." => r.context.source.cloud;
-        source_account: Text "" nullable, since 1, "Its account, subscription or project." => r.context.source.account;
-        source_region: Text "" nullable, since 1, "Its region." => r.context.source.region;
-        source_zone: Text "" nullable, since 1, "Its zone." => r.context.source.zone;
-        source_instance: Text "" nullable, since 1, "Its instance id." => r.context.source.instance;
+        source_cloud: Text "" nullable, since 1, "Cloud this host stands in." => &r.context.source.cloud;
+        source_account: Text "" nullable, since 1, "Its account, subscription or project." => &r.context.source.account;
+        source_region: Text "" nullable, since 1, "Its region." => &r.context.source.region;
+        source_zone: Text "" nullable, since 1, "Its zone." => &r.context.source.zone;
+        source_instance: Text "" nullable, since 1, "Its instance id." => &r.context.source.instance;
     }
     "where to" {
-        server_name: Text "" nullable, since 1, "Name the client asked for." => r.identity.server_name;
-        provider: Text "" nullable, since 1, "Who sells the service." => r.identity.provider;
-        vendor: Text "" nullable, since 1, "Whose model or product answers." => r.identity.vendor;
-        cloud: Text "" nullable, since 1, "Whose network the remote address belongs to." => r.identity.cloud;
-        region: Text "" nullable, since 1, "The provider's own region name." => r.identity.region;
-        geography: Text "" nullable, since 1, "Continent or country, where that is all there is." => r.identity.geography;
-        service: Text "" nullable, since 1, "Service of the provider." => r.identity.service;
+        server_name: Text "" nullable, since 1, "Name the client asked for." => &r.identity.server_name;
+        provider: Text "" nullable, since 1, "Who sells the service." => &r.identity.provider;
+        vendor: Text "" nullable, since 1, "Whose model or product answers." => &r.identity.vendor;
+        cloud: Text "" nullable, since 1, "Whose network the remote address belongs to." => &r.identity.cloud;
+        region: Text "" nullable, since 1, "The provider's own region name." => &r.identity.region;
+        geography: Text "" nullable, since 1, "Continent or country, where that is all there is." => &r.identity.geography;
+        service: Text "" nullable, since 1, "Service of the provider." => &r.identity.service;
         api_family: Text "" nullable, since 1, "Dialect spoken; null where the host speaks several and nothing tells which." [ApiFamily::WORDS] => r.identity.api_family;
         api_state: Text "" required, since 1, "Whether the provider keeps state." [ApiState::WORDS] => r.identity.api_state.unwrap_or(ApiState::Unknown);
         method: Text "" nullable, since 1, "Request method." => NOT_SEEN;
         route: Text "" nullable, since 1, "Matched route template; never the path." => NOT_SEEN;
         model: Text "" nullable, since 1, "Model id." => NOT_SEEN;
         residency_flags: TextList "" nullable, since 1, "What the request says of where it may be processed." => NOT_SEEN;
-        front: Text "" nullable, since 1, "CDN or proxy before the service; the hosting cloud then cannot be seen." => r.identity.front;
+        front: Text "" nullable, since 1, "CDN or proxy before the service; the hosting cloud then cannot be seen." => &r.identity.front;
         path_kind: Text "" required, since 1, "Path the bytes took." [PathKind::WORDS] => r.identity.path_kind.unwrap_or(PathKind::Unknown);
         path_elements: TextList "" nullable, since 1, "Gateways on the path, as the operator declared them." => known(&r.identity.path_elements);
         blind_reason: Text "" nullable, since 1, "Why the service could not be seen, or what a resolver was asked." [BlindReason::WORDS] => r.identity.blind_reason;
         basis: Text "" nullable, since 1, "Evidence the identity rests on." => r.identity.basis;
         confidence: Text "" nullable, since 1, "How sure it is." => r.identity.confidence;
-        evidence: Text "" nullable, since 1, "The evidence itself." => r.identity.evidence;
+        evidence: Text "" nullable, since 1, "The evidence itself." => &r.identity.evidence;
     }
     "cost" {
         cost_estimate: Decimal "currency" nullable, since 1, "Estimated cost of this interval's bytes, at the prices of `cost_components`; never a bill. 0 where the way is free, null where it has no price." => r.cost.as_ref().and_then(|plan| plan.cost(&r.counters));
@@ -173,7 +189,7 @@ fields! { |r|
         unpriced_reason: Text "" nullable, since 3, "Why sent bytes have no price, or not all of it." [UnpricedReason::WORDS] => r.cost.as_ref().and_then(|plan| plan.unpriced);
     }
     "verdicts" {
-        verdicts: ObjectList "" nullable, since 1, "Per contract and rule: verdict and reason." => NOT_SEEN;
+        verdicts: ObjectList "" nullable, since 1, "Of each contract in force whose scope the flow is in: every rule that applies, with verdict and reason; one entry without a rule and with `not_covered` where none applies. Empty where no contract is in force for it, null where nobody judged." => r.verdicts.as_deref();
     }
 }
 

@@ -1,0 +1,126 @@
+//! Contracts on disk, and the words that their rules may use. What they say is the business of `observer-core`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use observer_core::{
+    identify::{address::AddressTable, name::NameTable},
+    judge::{
+        compile::{CONTRACTS_MAX, ContractError, ContractText, FILE_BYTES_MAX},
+        contract::RuleSet,
+        expression::Vocabulary,
+    },
+};
+
+use crate::files;
+
+/// Contracts, or everything that is wrong with them.
+pub type Checked = Result<RuleSet, Vec<ContractError>>;
+
+/// The contracts of these files; of a folder all its files that end in `.yaml` or `.yml`.
+///
+/// # Errors
+/// Where a file cannot be read. What is wrong in what they say is inside.
+pub fn check(paths: &[PathBuf], vocabulary: &Vocabulary) -> Result<Checked> {
+    let texts = files_of(paths)?.into_iter().map(|path| {
+        let bytes = files::read(&path, FILE_BYTES_MAX as u64)?;
+        let text = String::from_utf8(bytes);
+        let text = text.with_context(|| format!("read `{}`: it is not UTF-8", path.display()))?;
+        Ok((path.display().to_string(), text))
+    });
+    let texts = texts.collect::<Result<Vec<_>>>()?;
+    let texts = texts.iter().map(|(name, text)| ContractText { name, text });
+    Ok(RuleSet::of(&texts.collect::<Vec<_>>(), vocabulary))
+}
+
+/// The same, for who can go on with whole contracts alone.
+///
+/// # Errors
+/// Where a file cannot be read, or anything in one is wrong.
+pub fn rules(paths: &[PathBuf], vocabulary: &Vocabulary) -> Result<RuleSet> {
+    check(paths, vocabulary)?.map_err(|errors| {
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{}", errors.join("; ")).context("take the contracts")
+    })
+}
+
+/// Files, and those of folders in the order of their names.
+///
+/// # Errors
+/// Where one is not there, or a folder has none or too many.
+pub fn files_of(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let before = files.len();
+        let entries = fs::read_dir(path).with_context(|| format!("read `{}`", path.display()))?;
+        for entry in entries {
+            let file = entry
+                .with_context(|| format!("read `{}`", path.display()))?
+                .path();
+            // What a mounted ConfigMap keeps beside its files begins with a dot.
+            let is_hidden = file
+                .file_name()
+                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            if !is_hidden && is_yaml(&file) {
+                files.push(file);
+            }
+            if files.len() > CONTRACTS_MAX {
+                bail!(
+                    "read `{}`: more than {CONTRACTS_MAX} contracts",
+                    path.display()
+                );
+            }
+        }
+        if files.len() == before {
+            bail!("read `{}`: no file in it ends in `.yaml`", path.display());
+        }
+        files.get_mut(before..).unwrap_or_default().sort();
+    }
+    Ok(files)
+}
+
+fn is_yaml(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("yaml" | "yml"))
+}
+
+/// The words that records can have in fields whose words come from tables.
+pub fn vocabulary(addresses: &AddressTable, names: &NameTable) -> Vocabulary {
+    let mut vocabulary = Vocabulary::default();
+    let special = ["internet", "private", "cluster"].map(str::to_owned);
+    vocabulary.extend("cloud", special);
+    for claim in addresses.claims() {
+        let words = [
+            ("cloud", claim.cloud),
+            ("source_cloud", claim.cloud),
+            ("provider", claim.provider),
+            ("region", claim.region),
+            ("source_region", claim.region),
+            ("service", claim.service),
+            ("front", claim.front),
+        ];
+        for (field, word) in words {
+            vocabulary.extend(field, word.map(str::to_owned));
+        }
+    }
+    for identity in names.identities() {
+        let words = [
+            ("cloud", &identity.cloud),
+            ("provider", &identity.provider),
+            ("region", &identity.region),
+            ("service", &identity.service),
+            ("front", &identity.front),
+        ];
+        for (field, word) in words {
+            vocabulary.extend(field, word.as_ref().map(ToString::to_string));
+        }
+    }
+    vocabulary
+}
