@@ -1,6 +1,8 @@
-//! The first page: where bytes go, what they cost and how fast, whether they add up, and how the agent is.
+//! The first page: where bytes go, what they cost, whether they were allowed and how fast, whether they add up, and how the
+//! agent is.
 
 mod agent;
+mod contracts;
 mod cost;
 mod traffic;
 
@@ -13,7 +15,7 @@ pub fn board() -> Board {
     Board {
         uid: "observer-overview",
         title: "observer / overview",
-        description: "Where bytes go, what they cost, how fast, whether they add up, and how the agent is. Amounts over a range are \
+        description: "Where bytes go, what they cost, whether contracts allow it, how fast, whether they add up, and how the agent is. Amounts over a range are \
                       approximate, because increase() leaves out a series' first sample; exact figures are in the flow records.",
         variables: vec![
             Variable {
@@ -40,6 +42,10 @@ pub fn board() -> Board {
             Row {
                 title: "What it costs",
                 panels: cost::estimates(),
+            },
+            Row {
+                title: "Was it allowed",
+                panels: contracts::verdicts(),
             },
             Row {
                 title: "How fast",
