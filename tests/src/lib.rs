@@ -25,6 +25,7 @@
 )]
 
 pub mod agent;
+pub mod alertmanager;
 pub mod capture;
 pub mod cgroup;
 pub mod classify;

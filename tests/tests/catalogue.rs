@@ -1,4 +1,4 @@
-//! Address tables that change places while bytes flow, and an agent that goes on under another table than the one before.
+//! Address tables and contracts that change places while bytes flow, and an agent that goes on under another table than the one before.
 
 mod common;
 
@@ -49,6 +49,16 @@ fn networks(bed: &Bed, cloud: &str) -> String {
 struct Files {
     config: PathBuf,
     networks: PathBuf,
+    contract: PathBuf,
+}
+
+/// Each has a rule of its own name.
+fn contract(rule: &str) -> String {
+    format!(
+        "id: swapped\ntitle: t\nparties: [tests]\nreference: {{document: d}}\nowner: tests\ncontact: tests\neffective: {{from: \
+         2026-01-01}}\nrules:\n- id: {rule}\n  when: protocol in [\"tcp\", \"udp\"]\n  require: cloud != \"internet\"\n  severity: \
+         low\n  rationale: r\n"
+    )
 }
 
 impl Files {
@@ -56,8 +66,14 @@ impl Files {
         let files = Self {
             config: folder.join("observer.yaml"),
             networks: folder.join("networks.csv"),
+            contract: folder.join("contract.yaml"),
         };
-        let text = format!("catalog:\n  networks: {}\n", files.networks.display());
+        let text = format!(
+            "catalog:\n  networks: {}\ncontracts: {{files: [{}]}}\n",
+            files.networks.display(),
+            files.contract.display()
+        );
+        fs::write(&files.contract, contract(CLOUDS[0]))?;
         fs::write(&files.config, text)?;
         Ok(files)
     }
@@ -101,6 +117,7 @@ fn tables_change_places_under_traffic() {
             versions == 2,
             "{versions} versions of the catalogue in records"
         );
+        judged_by_the_rules_in_force(&records)?;
         let build = metrics
             .lines()
             .find(|line| line.starts_with("observer_build_info"));
@@ -135,11 +152,14 @@ fn talk(bed: &Bed, ends: &AtomicBool) -> Result<u64> {
 fn swap(bed: &Bed, agent: &Agent, files: &Files) -> Result<()> {
     let in_force = || {
         let said = agent.said();
-        let said = said.iter().filter(|line| line.contains("is in force"));
+        let said = said
+            .iter()
+            .filter(|line| line.contains("catalogue `") && line.contains("is in force"));
         said.count()
     };
     for done in 1..=swaps() {
         fs::write(&files.networks, networks(bed, CLOUDS[done % 2]))?;
+        fs::write(&files.contract, contract(CLOUDS[done % 2]))?;
         agent.signal(Signal::SIGHUP)?;
         eventually(
             "a table in force",
@@ -177,6 +197,25 @@ fn only_these_clouds(records: &[Value], bed: &Bed) -> Result<usize> {
     let expected = CLOUDS.map(|cloud| (format!("\"{cloud}\""), format!("\"{cloud}-a\"")));
     ensure!(clouds.iter().eq(&expected), "{clouds:?}");
     Ok(versions.len())
+}
+
+/// Every record was judged, by the rule of the contract that its version names.
+fn judged_by_the_rules_in_force(records: &[Value]) -> Result<()> {
+    let mut rules = BTreeSet::new();
+    for record in records {
+        let verdicts = record["verdicts"].as_array().context("nobody judged it")?;
+        let [verdict] = &**verdicts else {
+            anyhow::bail!("{verdicts:?}");
+        };
+        ensure!(verdict["contract"] == "swapped", "{verdict}");
+        rules.insert((
+            record["rules_version"].to_string(),
+            verdict["rule"].to_string(),
+        ));
+    }
+    let versions: BTreeSet<&String> = rules.iter().map(|(version, _)| version).collect();
+    ensure!(rules.len() == 2 && versions.len() == 2, "{rules:?}");
+    Ok(())
 }
 
 /// The numbers on pinned maps keep their meaning under another table.

@@ -37,7 +37,6 @@ impl Group {
             ],
             // Prometheus itself is unpacked under `target/tools`.
             Self::E2e => &[
-                "prometheus-alertmanager",
                 "prometheus-node-exporter",
                 "victoria-metrics",
                 "chromium",

@@ -1,5 +1,5 @@
-//! Prometheus and promtool, from Debian's package, unpacked into `target/tools/prometheus`: the tests of dashboards and
-//! rules run the real ones. Nothing is installed into the machine, and no service starts.
+//! Prometheus, promtool and Alertmanager, from Debian's packages, unpacked into `target/tools/prometheus`: the tests of
+//! dashboards, rules and alerts run the real ones. Nothing is installed into the machine, and no service starts.
 
 use std::{
     fs,
@@ -19,12 +19,28 @@ use crate::{shell, workspace};
 const SUITE: &str = "bookworm";
 /// Upstream's version in that suite; Debian's own part may move with security updates.
 const VERSION: &str = "2.42.0";
-/// The programs are static Go: of the package's dependencies, which are parts of its web page, none is needed.
-const PROGRAMS: [&str; 2] = ["prometheus", "promtool"];
+/// Packages, and of each its programs with the name that they give themselves and their version. All are static Go: of the
+/// packages' dependencies, which are parts of web pages, none is needed.
+const PACKAGES: [(&str, &[Program]); 2] = [
+    (
+        "prometheus",
+        &[
+            Program("prometheus", "prometheus", VERSION),
+            Program("promtool", "promtool", VERSION),
+        ],
+    ),
+    (
+        "prometheus-alertmanager",
+        &[Program("prometheus-alertmanager", "alertmanager", "0.25.0")],
+    ),
+];
+
+/// File, own name, version.
+struct Program(&'static str, &'static str, &'static str);
 
 pub fn ensure() -> Result<Outcome> {
     let place = place();
-    let name = format!("{VERSION} in `target/tools/prometheus`");
+    let name = format!("{VERSION}, with Alertmanager, in `target/tools/prometheus`");
     if is_there(&place) {
         return Ok(Outcome::There(name));
     }
@@ -40,35 +56,45 @@ fn place() -> PathBuf {
 }
 
 fn is_there(place: &Path) -> bool {
-    PROGRAMS.iter().all(|program| {
-        let path = place.join("usr/bin").join(program);
+    let mut programs = PACKAGES.iter().flat_map(|(_, programs)| *programs);
+    programs.all(|program| {
+        let path = place.join("usr/bin").join(program.0);
         shell::capture(Command::new(path).arg("--version"))
-            .is_ok_and(|said| is_the_version(program, &said))
+            .is_ok_and(|said| program.is_the_version(&said))
     })
 }
 
-/// The first line is `promtool, version 2.42.0+ds (branch: ...`.
-fn is_the_version(program: &str, said: &str) -> bool {
-    said.strip_prefix(&format!("{program}, version {VERSION}"))
-        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
+impl Program {
+    /// The first line is `promtool, version 2.42.0+ds (branch: ...`.
+    fn is_the_version(&self, said: &str) -> bool {
+        let Self(_, name, version) = self;
+        said.strip_prefix(&format!("{name}, version {version}"))
+            .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
+    }
 }
 
 /// Unpacks beside the final place and renames, so that an interrupted run leaves nothing half done.
 fn fetch(place: &Path) -> Result<()> {
-    let step = Step::start(&format!("Prometheus {VERSION} from Debian {SUITE} (20 MB)"));
+    let step = Step::start(&format!(
+        "Prometheus {VERSION} and Alertmanager from Debian {SUITE} (28 MB)"
+    ));
     let apt = AptRoot::new(&workspace::tools_dir().join("prometheus.apt"), SUITE)?;
     step.tell("reading the package list");
     apt.update()?;
-    step.tell("downloading");
-    let package = apt.download("prometheus")?;
-    step.tell("unpacking");
     let partial = workspace::tools_dir().join("prometheus.partial");
     for old in [partial.as_path(), place] {
         if old.exists() {
             fs::remove_dir_all(old).with_context(|| format!("remove `{}`", old.display()))?;
         }
     }
-    apt::extract(&package, &partial)?;
+    for (name, _) in PACKAGES {
+        step.tell(&format!("downloading {name}"));
+        let package = apt.download(name)?;
+        step.tell(&format!("unpacking {name}"));
+        apt::extract(&package, &partial)?;
+        // The folder of downloads has one at a time.
+        fs::remove_file(&package).with_context(|| format!("remove `{}`", package.display()))?;
+    }
     fs::rename(&partial, place).with_context(|| format!("rename to `{}`", place.display()))?;
     fs::remove_dir_all(&apt.dir).with_context(|| format!("remove `{}`", apt.dir.display()))
 }
@@ -87,7 +113,8 @@ mod tests {
             ("prometheus, version 2.42.0+ds (branch: x)", false),
             ("", false),
         ] {
-            assert_eq!(is_the_version("promtool", said), is_it, "{said}");
+            let promtool = Program("promtool", "promtool", VERSION);
+            assert_eq!(promtool.is_the_version(said), is_it, "{said}");
         }
     }
 }
