@@ -10,9 +10,10 @@ use observer_core::{
     identify::{address::AddressTable, name::NameTable},
     judge::{
         compile::{CONTRACTS_MAX, ContractError, ContractText, FILE_BYTES_MAX},
-        contract::RuleSet,
+        contract::{Contract, RuleSet},
         expression::Vocabulary,
     },
+    model::time::UnixUs,
 };
 
 use crate::files;
@@ -45,6 +46,21 @@ pub fn rules(paths: &[PathBuf], vocabulary: &Vocabulary) -> Result<RuleSet> {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("{}", errors.join("; ")).context("take the contracts")
     })
+}
+
+/// The contracts that a configuration names, with the words of its catalogue; `None` where it names none.
+///
+/// # Errors
+/// As [`rules`].
+pub fn named(
+    paths: &[PathBuf],
+    addresses: &AddressTable,
+    names: &NameTable,
+) -> Result<Option<RuleSet>> {
+    match paths {
+        [] => Ok(None),
+        paths => rules(paths, &vocabulary(addresses, names)).map(Some),
+    }
 }
 
 /// Files, and those of folders in the order of their names.
@@ -89,6 +105,36 @@ pub fn files_of(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
 fn is_yaml(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     matches!(extension, Some("yaml" | "yml"))
+}
+
+/// What has ended, has not begun, or is about to end.
+pub fn dates(contract: &Contract, now: UnixUs) -> Vec<String> {
+    let now_us = now.0;
+    let mut notes = Vec::new();
+    if contract.span.from.0 > now_us {
+        notes.push("it has not begun".to_owned());
+    }
+    if contract.span.until.is_some_and(|until| until.0 <= now_us) {
+        notes.push("it has ended: it judges flows of its time alone".to_owned());
+    }
+    for row in &contract.file.exemptions {
+        let mut exemptions = contract.rules.iter().flat_map(|rule| &rule.exemptions);
+        let exemption = exemptions.find(|own| *own.ticket == *row.ticket.value);
+        let Some(until) = exemption.and_then(|own| own.span.until) else {
+            continue;
+        };
+        let left_us = until.0.saturating_sub(now_us);
+        let days = left_us / (24 * 3_600 * 1_000_000);
+        if left_us <= 0 {
+            notes.push(format!("exemption {} has lapsed", row.ticket.value));
+        } else if days < i64::from(row.warn_days) {
+            notes.push(format!(
+                "exemption {} lapses in {days} days",
+                row.ticket.value
+            ));
+        }
+    }
+    notes
 }
 
 /// The words that records can have in fields whose words come from tables.

@@ -308,15 +308,16 @@ fn a_set_that_comes_back_counts_from_nothing_and_other_keeps_what_it_has() {
     model.tick();
     assert_eq!(
         series(&model.series.snapshot()),
-        7,
-        "4 of what is sent, 3 of what is received"
+        7 + 2 * Verdict::ALL.len(),
+        "4 of what is sent, 3 of what is received; each verdict in both directions"
     );
     // There is room again.
     model.record(0, WORKLOADS - 1, 9, None, None);
     model.tick();
     let snapshot = model.series.snapshot();
     assert_eq!(other(&snapshot), kept);
-    assert_eq!(series(&snapshot), 7 + 7);
+    let said = 2 * judgements(WORKLOADS - 1).len();
+    assert_eq!(series(&snapshot), 7 + 2 * Verdict::ALL.len() + 7 + said);
 }
 
 /// All series after one more record that has wire bytes alone.

@@ -3,11 +3,9 @@
 
 mod alerts;
 
-use std::sync::Arc;
-
 use anyhow::Result;
+use jiff::Timestamp;
 use observer_core::{
-    identify::{address::AddressTable, name::NameTable},
     judge::{
         contract::RuleSet,
         event::{State, Violation},
@@ -16,27 +14,20 @@ use observer_core::{
 };
 
 use self::alerts::Alerts;
-use crate::{
-    config::{Config, Contracts},
-    contracts,
-    metrics::ExemptionEnd,
-};
+use crate::{config::Contracts, contracts, metrics::ExemptionEnd};
 
-/// The contracts in force; `None` where no file is named.
-///
-/// # Errors
-/// Where anything in a file is wrong.
-pub fn rules(
-    config: &Config,
-    addresses: &AddressTable,
-    names: &NameTable,
-) -> Result<Option<Arc<RuleSet>>> {
-    if config.contracts.files.is_empty() {
-        return Ok(None);
+/// Says which contracts are in force, and what of them ends soon.
+pub fn say(set: Option<&RuleSet>, now: UnixUs) {
+    let Some(set) = set else {
+        eprintln!("observer: no contracts are in force");
+        return;
+    };
+    eprintln!("observer: contracts `{}` are in force", set.version());
+    for contract in set.contracts() {
+        for note in contracts::dates(contract, now) {
+            eprintln!("observer: contract `{}`: {note}", contract.id);
+        }
     }
-    let vocabulary = contracts::vocabulary(addresses, names);
-    let set = contracts::rules(&config.contracts.files, &vocabulary)?;
-    Ok(Some(Arc::new(set)))
 }
 
 /// Ends of exemptions that are metrics, the next ones.
@@ -137,9 +128,11 @@ fn line(violation: &Violation) -> String {
     let workload = violation.workload.as_deref().unwrap_or("unknown");
     let namespace = violation.namespace.as_deref();
     let namespace = namespace.map_or_else(String::new, |namespace| format!("{namespace}/"));
+    let since = Timestamp::from_microsecond(violation.first_seen.0);
+    let since = since.map_or_else(|_| "unknown".to_owned(), |since| format!("{since:.0}"));
     let evidence = violation.evidence.as_deref().unwrap_or_default();
     format!(
-        "{state}: contract `{}` rule `{}` ({severity}): {namespace}{workload} to {}: {} records, {} bytes: {evidence}",
+        "{state}: contract `{}` rule `{}` ({severity}): {namespace}{workload} to {} since {since}: {} records, {} bytes: {evidence}",
         violation.contract,
         violation.rule,
         violation.destination,
@@ -173,7 +166,7 @@ mod tests {
         };
         assert_eq!(
             line(&violation),
-            "violation: contract `c` rule `r` (high): shop/web to api.example: 2 records, 1000 bytes: cloud=\"aws\""
+            "violation: contract `c` rule `r` (high): shop/web to api.example since 1970-01-01T00:00:00Z: 2 records, 1000 bytes: cloud=\"aws\""
         );
     }
 }

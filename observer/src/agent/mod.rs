@@ -59,6 +59,7 @@ use self::{
     signals::{Hurry, Signals},
 };
 use crate::{
+    contracts,
     metrics::{self, BuildInfo, ExemptionEnd, FaultState, Readiness, Shared, Web},
     prices,
     probe::{self, Probe, conntrack::Conntrack, health::Finding},
@@ -181,7 +182,8 @@ impl Agent {
         let mut names = Names::new(files.names()?, networks.zones);
         names.declare(declared(&settings.loaded.config.paths));
         let pricing = prices::pricing(&settings.loaded.config.price)?;
-        let rules = judging::rules(&settings.loaded.config, &addresses, names.table())?;
+        let files = &settings.loaded.config.contracts.files;
+        let rules = contracts::named(files, &addresses, names.table())?.map(Arc::new);
         let tellers = Tellers::new(&settings.loaded.config.contracts)?;
         let versions = (&addresses, names.table(), &**pricing.book());
         let context = context::of(&settings.loaded, versions)?;
@@ -220,6 +222,9 @@ impl Agent {
             Pipeline::new(config)
         };
         warn(&probe);
+        if rules.is_some() {
+            judging::say(rules.as_deref(), UnixUs::from_ns(started.unix_ns));
+        }
         if settings.print_tick_times {
             clock::print_start(began, probe.address_table_time);
         }

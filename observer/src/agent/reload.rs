@@ -20,6 +20,7 @@ use super::{
 use crate::{
     catalog::Networks,
     config::{Config, Loaded, Sources},
+    contracts,
     metrics::{self, Shared, Web, WebConfig},
     place::Overrides,
     prices,
@@ -137,9 +138,9 @@ impl Reload {
         let pricing = prices::pricing(&config.price)?;
         let files = files(config);
         let (networks, names) = (files.addresses()?, files.names()?);
-        let rules = judging::rules(config, &networks.table, &names);
+        let rules = contracts::named(&config.contracts.files, &networks.table, &names);
         publish_contracts(config, shared, rules.is_ok());
-        let rules = rules?;
+        let rules = rules?.map(Arc::new);
         let tellers = agent.tellers.next(&config.contracts)?;
         agent.replace_catalogue(networks, names)?;
         Ok(Named {
@@ -223,15 +224,12 @@ impl Agent {
     /// Judges records by other contracts, or none, from now on.
     fn replace_rules(&mut self, rules: Option<Arc<RuleSet>>) {
         let context = context::with_rules(&self.context, rules.as_deref());
+        let now = UnixUs::from_ns(clock::now().unix_ns);
         if context.rules_version != self.context.rules_version {
-            match &context.rules_version {
-                Some(version) => eprintln!("observer: contracts `{version}` are in force"),
-                None => eprintln!("observer: no contracts are in force"),
-            }
+            judging::say(rules.as_deref(), now);
         }
         self.context = Arc::new(context);
         self.pipeline.set_context(Arc::clone(&self.context));
-        let now = UnixUs::from_ns(clock::now().unix_ns);
         self.exemptions = judging::exemption_ends(rules.as_deref(), now);
         self.pipeline.set_rules(rules);
     }

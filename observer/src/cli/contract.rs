@@ -15,6 +15,7 @@ use observer_core::judge::{
     expression::Vocabulary,
     spec,
 };
+use observer_core::model::time::UnixUs;
 use serde_json::{Value, json};
 
 use super::{Output, catalog::Tables, print};
@@ -122,10 +123,10 @@ fn check(arguments: &Check) -> Result<ExitCode> {
         Ok(set) => set,
         Err(errors) => return Ok(refuse(&errors)),
     };
-    let now = Timestamp::now();
+    let now = UnixUs(Timestamp::now().as_microsecond());
     let warnings = |contract: &Agreed| {
         let mut warnings = unheard_of(contract, &vocabulary);
-        warnings.extend(dates(contract, now));
+        warnings.extend(contracts::dates(contract, now));
         warnings
     };
     match arguments.output {
@@ -182,36 +183,6 @@ fn unheard_of(contract: &Agreed, vocabulary: &Vocabulary) -> Vec<String> {
         .collect();
     notes.sort_unstable();
     notes.dedup();
-    notes
-}
-
-/// What has ended, has not begun, or is about to end.
-fn dates(contract: &Agreed, now: Timestamp) -> Vec<String> {
-    let now_us = now.as_microsecond();
-    let mut notes = Vec::new();
-    if contract.span.from.0 > now_us {
-        notes.push("it has not begun".to_owned());
-    }
-    if contract.span.until.is_some_and(|until| until.0 <= now_us) {
-        notes.push("it has ended: it judges flows of its time alone".to_owned());
-    }
-    for row in &contract.file.exemptions {
-        let mut exemptions = contract.rules.iter().flat_map(|rule| &rule.exemptions);
-        let exemption = exemptions.find(|own| *own.ticket == *row.ticket.value);
-        let Some(until) = exemption.and_then(|own| own.span.until) else {
-            continue;
-        };
-        let left_us = until.0.saturating_sub(now_us);
-        let days = left_us / (24 * 3_600 * 1_000_000);
-        if left_us <= 0 {
-            notes.push(format!("exemption {} has lapsed", row.ticket.value));
-        } else if days < i64::from(row.warn_days) {
-            notes.push(format!(
-                "exemption {} lapses in {days} days",
-                row.ticket.value
-            ));
-        }
-    }
     notes
 }
 

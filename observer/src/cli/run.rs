@@ -13,7 +13,7 @@ use crate::{
         settings::{Experiments, Settings, files},
     },
     config::{self, Layer, Loaded, PINS, Row, Sources, Value},
-    metrics,
+    contracts, metrics,
     place::{Field, Said, dmi::Directories},
 };
 
@@ -135,8 +135,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
                 .check_address(address, loaded.config.listen_plain)?;
         }
         let files = files(&loaded.config);
-        files.addresses()?;
-        files.names()?;
+        let (networks, names) = (files.addresses()?, files.names()?);
+        contracts::named(&loaded.config.contracts.files, &networks.table, &names)?;
         crate::prices::pricing(&loaded.config.price)?;
         print(&match output {
             Output::Json => format!(

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use regex::Regex;
 
 pub use self::{
-    doubt::{Doubts, Supposing},
+    doubt::{Supposing, ToldApart},
     field::{Doubt, Flow, Reading, Source, names_a_doubt},
     parse::{EXPRESSION_BYTES_MAX, Fault, NESTING_MAX, Vocabulary},
 };

@@ -1,10 +1,13 @@
 //! What an answer would need: the fields in doubt that keep it open, the values an expression tells apart, and a flow of which
 //! some values are supposed.
 
-use super::{Check, Expression, FieldSet, Literal, Node, Reading, Source, Subject, Truth};
+use super::{
+    Check, Expression, FieldSet, Literal, Node, Reading, Source, Subject, Truth, field::of_word,
+};
 use crate::model::{
     fact::{FieldId, Kept},
     identity::Word,
+    time::UnixUs,
 };
 
 /// A flow with other values in some fields.
@@ -16,7 +19,7 @@ pub struct Supposing<'a, S> {
 
 /// Values of a field that an expression tells apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Doubts {
+pub struct ToldApart {
     /// Values that are written in the expression, each once.
     pub literals: Vec<Literal>,
     /// Whether all others are alike: the field is only asked to be one of them.
@@ -29,7 +32,7 @@ const ANY_OTHER: &str = "\u{0}";
 impl<S: Source> Source for Supposing<'_, S> {
     fn read(&self, field: FieldId) -> Reading<'_> {
         match self.values.iter().find(|(own, _)| *own == field) {
-            Some((_, value)) => Reading::Known(value.fact()),
+            Some((_, value)) => of_word(field, value.fact()),
             None => self.flow.read(field),
         }
     }
@@ -46,8 +49,8 @@ impl Expression {
 
     /// The values of a field that make a difference.
     #[must_use]
-    pub fn told_apart(&self, field: FieldId) -> Doubts {
-        let mut doubts = Doubts {
+    pub fn told_apart(&self, field: FieldId) -> ToldApart {
+        let mut told = ToldApart {
             literals: Vec::new(),
             is_closed: true,
         };
@@ -60,20 +63,20 @@ impl Expression {
             match node {
                 Node::Test(Subject::Field(_), Check::OneOf(literals)) => {
                     for literal in literals {
-                        if !doubts.literals.contains(literal) {
-                            doubts.literals.push(literal.clone());
+                        if !told.literals.contains(literal) {
+                            told.literals.push(literal.clone());
                         }
                     }
                 }
                 Node::Known(_) => {}
-                _ => doubts.is_closed = false,
+                _ => told.is_closed = false,
             }
         });
-        doubts
+        told
     }
 }
 
-impl Doubts {
+impl ToldApart {
     /// Both together.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
@@ -105,7 +108,7 @@ impl Literal {
             Self::Text(text) => Kept::Text(text.clone()),
             Self::Number(number) => Kept::Number(u64::try_from(*number).unwrap_or_default()),
             Self::Address(address) => Kept::Address(*address),
-            Self::Time(time) => Kept::Time(crate::model::time::UnixUs(*time)),
+            Self::Time(time) => Kept::Time(UnixUs(*time)),
         }
     }
 }

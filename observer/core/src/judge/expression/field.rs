@@ -157,13 +157,20 @@ impl<F: Facts> Source for Flow<'_, F> {
         {
             return Reading::Doubt(doubt);
         }
-        match (field, flow.fact(field)) {
-            (API_STATE | PATH_KIND | INITIATOR, Fact::Text(word)) => {
-                doubt(word).map_or(Reading::Known(Fact::Text(word)), Reading::Doubt)
-            }
-            (_, Fact::Unknown) => none(*flow, field),
-            (_, fact) => Reading::Known(fact),
+        match flow.fact(field) {
+            Fact::Unknown => none(*flow, field),
+            fact => of_word(field, fact),
         }
+    }
+}
+
+/// A value, unless it is a word for not knowing.
+pub fn of_word(field: FieldId, fact: Fact<'_>) -> Reading<'_> {
+    match (field, fact) {
+        (API_STATE | PATH_KIND | INITIATOR, Fact::Text(word)) => {
+            doubt(word).map_or(Reading::Known(fact), Reading::Doubt)
+        }
+        _ => Reading::Known(fact),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{
     super::{
         contract::{Contract, Grace, Measure, Rule, Within},
-        expression::{Doubt, FieldSet, Literal, Reading, Source, Supposing, Truth},
+        expression::{Doubt, FieldSet, Literal, Reading, Source, Supposing, ToldApart, Truth},
     },
     Occasion, Outcome, Ruled, outcome,
 };
@@ -194,7 +194,7 @@ impl<S: Source> Because<'_, S> {
         }
     }
 
-    fn told_apart(&self, field: FieldId) -> super::super::expression::Doubts {
+    fn told_apart(&self, field: FieldId) -> ToldApart {
         let Self { rule, contract, .. } = self;
         let exemptions = rule.exemptions.iter().filter_map(|own| own.when.as_ref());
         let others = contract

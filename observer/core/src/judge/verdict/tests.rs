@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     judge::{compile::ContractText, expression::Vocabulary},
-    model::fact::FlowFacts,
+    model::{
+        fact::{FieldId, FlowFacts},
+        record::FieldKind,
+    },
 };
 
 fn set(texts: &[&str]) -> RuleSet {
@@ -378,6 +381,73 @@ fn several_contracts_judge_one_flow() {
         found,
         [("a", "violation"), ("b", "compliant"), ("d", "not_covered")]
     );
+}
+
+/// Each field that a rule can ask for, asked for and not known: the verdict is open and names it.
+#[test]
+fn every_field_that_is_not_known_leaves_the_verdict_open() {
+    let mut asked = 0;
+    for field in FieldId::all() {
+        let name = field.name();
+        let Some(require) = question(field) else {
+            continue;
+        };
+        let rules = format!(
+            "rules: [{{id: r, when: 'true', require: '{require}', severity: low, rationale: r}}]"
+        );
+        let text = contract("c", "{from: 2026-01-01}", &rules);
+        let text = [ContractText {
+            name: "c.yaml",
+            text: &text,
+        }];
+        let Ok(set) = RuleSet::of(&text, &Vocabulary::default()) else {
+            assert!(NOT_FOR_RULES.contains(&name), "{name}");
+            continue;
+        };
+        let found = judged(&set, &json!({}));
+        // Null says that there is none.
+        if ["blind_reason", "path_elements"].contains(&name) {
+            assert_eq!(found[0].verdict, Verdict::Violation, "{name}");
+            continue;
+        }
+        let reason = found[0].reason.as_deref().unwrap_or_default();
+        assert_eq!(found[0].verdict, Verdict::Undetermined, "{name}: {reason}");
+        assert!(
+            reason.starts_with(&format!("{name} not known")),
+            "{name}: {reason}"
+        );
+        asked += 1;
+    }
+    assert!(asked > 60, "{asked} fields");
+}
+
+const NOT_FOR_RULES: [&str; 7] = [
+    "schema_version",
+    "flow_id",
+    "sequence",
+    "evidence",
+    "currency",
+    "cost_assumption",
+    "unpriced_reason",
+];
+
+/// What could be required of a field; `None` of money, lists of objects and the record's own times.
+fn question(field: FieldId) -> Option<String> {
+    let name = field.name();
+    Some(match (field.declared().kind, field.declared().words) {
+        (FieldKind::Text, [first, ..]) => format!("{name} == \"{first}\""),
+        (FieldKind::Text, []) if name == "confidence" => format!("{name} == \"certain\""),
+        (FieldKind::Text, []) if name == "basis" => format!("{name} == \"dns\""),
+        (FieldKind::Text, []) => format!("{name} == \"x\""),
+        (FieldKind::Unsigned, _) => format!("{name} > 5"),
+        (FieldKind::Address, _) => format!("inside({name}, \"10.0.0.0/8\")"),
+        (FieldKind::TextList, _) => format!("\"vpn\" in {name}"),
+        (FieldKind::TextMap, _) => format!("has({name}.team)"),
+        (FieldKind::Time, _) if name == "start_time" => {
+            format!("{name} > timestamp(\"2026-01-01T00:00:00Z\")")
+        }
+        (FieldKind::Time | FieldKind::Decimal | FieldKind::ObjectList, _) => return None,
+    })
 }
 
 #[test]
