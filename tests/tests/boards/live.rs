@@ -15,10 +15,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use observer_tests::{
     Host, Testbed, Wire,
     agent::{executable, uplink},
+    alertmanager::Alertmanager,
     observed::Observed,
     own_cgroup::OwnCgroup,
     prometheus::{Prometheus, Series, encoded, program},
     promql::{names, without_condition},
+    scratch::Scratch,
     topology::{self, Bridged},
     traffic::{self, Actor, TcpTalk},
 };
@@ -67,8 +69,9 @@ const ROUNDS_MAX: u16 = 200;
 #[test]
 fn panels_and_rules_find_data() {
     let name = "panels_and_rules_find_data";
-    let programs = ["prometheus", "promtool"].map(|wanted| program(name, wanted));
-    let [Some(prometheus), Some(promtool)] = programs else {
+    let programs = ["prometheus", "promtool", "prometheus-alertmanager"];
+    let programs = programs.map(|wanted| program(name, wanted));
+    let [Some(prometheus), Some(promtool), Some(alertmanager)] = programs else {
         return;
     };
     guarded(name, || {
@@ -78,11 +81,13 @@ fn panels_and_rules_find_data() {
         // Nothing but loopback: neither agent nor Prometheus reaches anything else.
         let monitor = bed.host("monitor")?;
         let agent = start_agent(&net, &monitor, cgroup.path())?;
+        let folder = Scratch::new("observer-boards-")?;
+        let alertmanager = Alertmanager::start(&monitor, &alertmanager, folder.path())?;
         let prometheus = Prometheus::start(
             &monitor,
             &prometheus,
             Path::new(env!("CARGO_TARGET_TMPDIR")),
-            &configuration(agent.address()),
+            &configuration(agent.address(), alertmanager.address()),
         )?;
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -95,7 +100,8 @@ fn panels_and_rules_find_data() {
             outcome.and(talked)
         })?;
         exposition(&agent, &monitor, &promtool)?;
-        quiet(&prometheus)
+        quiet(&prometheus)?;
+        reaches(&alertmanager)
     });
 }
 
@@ -130,10 +136,11 @@ fn start_agent(net: &Bridged, monitor: &Host, cgroup: &Path) -> Result<Observed>
     Observed::start(monitor, &executable, &arguments)
 }
 
-fn configuration(agent: SocketAddr) -> String {
+fn configuration(agent: SocketAddr, alertmanager: SocketAddr) -> String {
     format!(
         "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
          rule_files: ['{}']\n\
+         alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}}]}}\n\
          scrape_configs:\n  - job_name: observer\n    static_configs: [{{targets: ['{agent}']}}]\n",
         path(RULES).display()
     )
@@ -388,6 +395,23 @@ fn quiet(prometheus: &Prometheus) -> Result<()> {
         }
         ensure!(start.elapsed() < TIMEOUT, "without a cause: {alerts:?}");
         std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// The alert on the violation comes to an Alertmanager, with the severity of its rule.
+fn reaches(alertmanager: &Alertmanager) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let alerts = alertmanager.alerts()?;
+        let is_it = |alert: &Value| {
+            let labels = &alert["labels"];
+            labels["alertname"] == CAUSED[0][0] && labels["severity"] == "high"
+        };
+        if alerts.iter().any(is_it) {
+            return Ok(());
+        }
+        ensure!(start.elapsed() < TIMEOUT, "Alertmanager has {alerts:?}");
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 

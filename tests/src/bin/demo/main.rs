@@ -19,9 +19,11 @@ mod tasks;
 mod tls;
 mod traffic;
 mod truth;
+mod verdicts;
 mod world;
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Write as _},
     net::Ipv4Addr,
@@ -33,13 +35,20 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use observer_core::identify::address::AddressTable;
-use observer_tests::{Observed, Testbed, agent, cgroup::Slice, interrupt, scratch::Scratch};
+use observer_tests::{
+    Observed, Testbed,
+    agent::{self, Account},
+    cgroup::Slice,
+    interrupt,
+    scratch::Scratch,
+};
 
 use self::{
     client::Pace,
     crew::Crew,
     look::{Paint, Progress},
     outcome::{Links, Outcome},
+    truth::{Key, Truth},
     world::World,
 };
 
@@ -153,7 +162,10 @@ fn demo(arguments: &Arguments) -> Result<()> {
         .done("world: a workload host, a router, three clouds and a front, without a route out");
     progress.now("the agent loads its programs");
     let uplink = agent::uplink(&world.workload, world::UPLINK);
+    let config = configuration(folder.path())?;
     let options = [
+        "--config",
+        &config,
         "--tick",
         "0.5",
         "--host",
@@ -183,9 +195,7 @@ fn demo(arguments: &Arguments) -> Result<()> {
     let accounts = balance::settled(&observed, &world.workload, &uplink)?;
     if arguments.serve {
         let records = observed.records()?;
-        let rows = table::rows(&records, &uplink)?;
-        let named = names::named(&records, &uplink)?;
-        let outcome = Outcome::new(rows, named, accounts, &truth, table.version());
+        let outcome = outcome(&records, &uplink, accounts, &truth, table.version())?;
         return serve(arguments, &outcome, &bed, &crew, &mut observed, &progress);
     }
     let (records, said) = observed.stop()?;
@@ -196,11 +206,34 @@ fn demo(arguments: &Arguments) -> Result<()> {
     for line in said.lines().filter(|line| !line.contains("serving")) {
         writeln!(io::stderr(), "{line}")?;
     }
-    let rows = table::rows(&records, &uplink)?;
-    let named = names::named(&records, &uplink)?;
-    let outcome = Outcome::new(rows, named, accounts, &truth, table.version());
+    let outcome = outcome(&records, &uplink, accounts, &truth, table.version())?;
     print(arguments, &outcome, None)?;
     outcome.check()
+}
+
+/// What the records of `uplink` come to.
+fn outcome(
+    records: &str,
+    uplink: &str,
+    accounts: Vec<Account>,
+    truth: &BTreeMap<Key, Truth>,
+    catalog_version: String,
+) -> Result<Outcome> {
+    let rows = table::rows(records, uplink)?;
+    let said = (
+        names::named(records, uplink)?,
+        verdicts::judged(records, uplink)?,
+    );
+    Ok(Outcome::new(rows, said, accounts, truth, catalog_version))
+}
+
+/// What flags cannot say.
+fn configuration(folder: &Path) -> Result<String> {
+    let files = verdicts::CONTRACTS.map(|(file, _)| format!("\"{file}\""));
+    let path = folder.join("observer.yaml");
+    let text = format!("contracts: {{files: [{}]}}\n", files.join(", "));
+    fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
+    Ok(path.to_string_lossy().into_owned())
 }
 
 fn serve(

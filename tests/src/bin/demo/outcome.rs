@@ -15,11 +15,13 @@ use crate::{
     table::{self, Row},
     tasks::TASKS,
     truth::{Key, Truth, differences},
+    verdicts::{self, Judged},
 };
 
 pub struct Outcome {
     pub rows: Vec<Row>,
     pub named: Vec<Named>,
+    pub judged: Vec<Judged>,
     pub accounts: Vec<Account>,
     clients: Truth,
     differences: Vec<String>,
@@ -33,7 +35,7 @@ pub struct Links(pub Vec<(&'static str, String)>);
 impl Outcome {
     pub fn new(
         rows: Vec<Row>,
-        named: Vec<Named>,
+        (named, judged): (Vec<Named>, Vec<Judged>),
         accounts: Vec<Account>,
         truth: &BTreeMap<Key, Truth>,
         catalog_version: String,
@@ -48,6 +50,7 @@ impl Outcome {
         Self {
             rows,
             named,
+            judged,
             accounts,
             clients,
             differences,
@@ -97,6 +100,7 @@ impl Outcome {
             "catalog_version": self.catalog_version,
             "rows": self.rows,
             "named": self.named,
+            "judged": self.judged,
             "total": table::total(&self.rows),
             "accounts": accounts,
             "clients": self.clients,
@@ -129,6 +133,15 @@ impl Outcome {
         line("");
         line(&paint.strong("How each service was named, by what its clients asked for"));
         for row in names::lines(&self.named) {
+            line(&row);
+        }
+        line("");
+        line(
+            &paint.strong(
+                "Was it allowed? What two of the example contracts say; nothing is blocked",
+            ),
+        );
+        for row in verdicts::lines(&self.judged) {
             line(&row);
         }
         line("");
