@@ -126,7 +126,7 @@ fn curves() -> Vec<Panel> {
             )],
             ..panel(
                 "Violations by severity",
-                "As the rules have it.",
+                "By the severity that each rule has: what to look at first.",
                 Draw::Stack,
                 Unit::BytesPerSecond,
             )
@@ -146,7 +146,7 @@ fn tops() -> Vec<Panel> {
             )],
             ..panel(
                 "Who acts against which rule",
-                "By wire bytes in the chosen time.",
+                "By wire bytes in the chosen time; once for each rule that is acted against.",
                 Draw::Bars,
                 Unit::Bytes,
             )
