@@ -157,7 +157,7 @@ impl Agent {
             said.push(line);
         };
         // Whatever else it says must not fill the pipe.
-        let kept = Arc::<Mutex<Vec<String>>>::default();
+        let kept = Arc::new(Mutex::new(said));
         let said = Arc::clone(&kept);
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
@@ -175,6 +175,13 @@ impl Agent {
             owned: false,
             said: kept,
         })
+    }
+
+    /// Whether the agent goes on without this program, because the kernel refuses it.
+    #[must_use]
+    pub fn lacks(&self, program: &str) -> bool {
+        let refused = format!("goes on without program `{program}`");
+        self.said().iter().any(|line| line.contains(&refused))
     }
 
     /// The accounts as of the agent's last tick.

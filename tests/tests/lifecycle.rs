@@ -44,7 +44,7 @@ fn reloads_under_traffic() {
         let path = file.to_string_lossy().into_owned();
         let agent = Agent::start(std::slice::from_ref(&bed.uplink), &["--config", &path])?;
         let meter = Meter::start(&bed.net.near, bed.net.near_device, View::Segments)?;
-        let bytes = 60_000_000;
+        let bytes = 120_000_000;
         thread::scope(|scope| -> Result<()> {
             let bulk = scope.spawn(|| bed.run(&TcpTalk::bulk(bytes, 0).plan()));
             reload_good_bad_good(&agent, &file)?;
@@ -61,9 +61,17 @@ fn reloads_under_traffic() {
         ];
         let accounts = agent.settled(&bed.uplink, counted)?;
         balances(&accounts)?;
+        let reads_open_flows = !agent.lacks("read_flows");
         let records = agent.stop()?;
         no_gap_and_no_double(&records)?;
         ensure!(sum(&records, &bed.uplink, "payload_bytes_egress") == bytes);
+        if !reads_open_flows {
+            // One record, of the flow's end: earlier configurations have none.
+            println!(
+                "SKIP: reloads_under_traffic: this kernel refuses the iterator over sockets: no record of an open flow"
+            );
+            return Ok(());
+        }
         let distinct = |field: &str| -> BTreeSet<String> {
             records
                 .iter()
