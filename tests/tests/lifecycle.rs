@@ -44,7 +44,7 @@ fn reloads_under_traffic() {
         let path = file.to_string_lossy().into_owned();
         let agent = Agent::start(std::slice::from_ref(&bed.uplink), &["--config", &path])?;
         let meter = Meter::start(&bed.net.near, bed.net.near_device, View::Segments)?;
-        let bytes = 120_000_000;
+        let bytes = 80_000_000;
         thread::scope(|scope| -> Result<()> {
             let bulk = scope.spawn(|| bed.run(&TcpTalk::bulk(bytes, 0).plan()));
             reload_good_bad_good(&agent, &file)?;
@@ -97,11 +97,14 @@ fn reloads_under_traffic() {
 fn reload_good_bad_good(agent: &Agent, file: &Path) -> Result<()> {
     let ticks = Duration::from_millis(450);
     let reload = |text: &str, said: &str, success: u8| -> Result<()> {
+        let times = || {
+            let lines = agent.said();
+            lines.iter().filter(|line| line.contains(said)).count()
+        };
+        let before = times();
         fs::write(file, text)?;
         agent.signal(Signal::SIGHUP)?;
-        eventually(said, || {
-            Ok(agent.said().into_iter().find(|line| line.contains(said)))
-        })?;
+        eventually(said, || Ok((times() > before).then_some(())))?;
         let series = format!(
             "observer_reload_success{{file=\"{}\"}} {success}\n",
             file.display()

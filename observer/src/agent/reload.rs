@@ -123,12 +123,12 @@ impl Reload {
         shared.build(agent.build_info());
         self.web.take(named.web);
         let _ = self.saying.send(overrides(&loaded.config.source));
+        self.publish(shared, true);
         eprintln!(
             "observer: reloaded `{file}`: {changed} changed, config_version `{}`",
             loaded.version
         );
         self.in_force = loaded;
-        self.publish(shared, true);
     }
 
     /// Reads every file that a configuration names. The catalogue, whose taking may fail, is in force then; the rest is not yet.
