@@ -317,7 +317,7 @@ impl Agent {
         self.tellers.tell(&done.violations, &self.context);
         let pipeline = &self.pipeline;
         let names = self.tables.names.get_mut();
-        names.end_tick(|flow| pipeline.follows(flow));
+        names.end_tick(self.probe.reads_open_flows(), |flow| pipeline.follows(flow));
         let ends = self.tables.ends.get_mut();
         ends.end_tick(|flow| pipeline.follows(flow));
         let forgotten = self.tables.workloads.get_mut().end_tick();

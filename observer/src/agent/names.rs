@@ -161,14 +161,14 @@ impl Names {
         self.now_ns = now_ns;
     }
 
-    /// Ends a tick. `follows` says whether a flow still lives.
-    pub fn end_tick(&mut self, follows: impl Fn(&FlowKey) -> bool) {
+    /// Ends a tick. `follows` says whether a flow still lives, as far as open flows are read.
+    pub fn end_tick(&mut self, reads_open_flows: bool, follows: impl Fn(&FlowKey) -> bool) {
         let naming = &mut self.naming;
         self.speech.end_tick(|heard| hear(naming, heard));
         self.naming.end_tick(self.now_ns);
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(FORGET_TICKS) {
-            self.naming.forget(follows);
+            self.naming.forget(reads_open_flows, follows);
         }
     }
 

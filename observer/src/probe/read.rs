@@ -109,6 +109,11 @@ fn walk(mut iterator: File) -> io::Result<()> {
 }
 
 impl Probe {
+    /// Whether the kernel lets open flows be walked over.
+    pub const fn reads_open_flows(&self) -> bool {
+        self.flows.is_some()
+    }
+
     /// Calls `take` with each flow (an [`observer_ebpf::abi::Flow`]) that changed since it was last handed over to this
     /// agent. Returns how many there were; `None` where this kernel has no such iterator.
     ///

@@ -29,6 +29,8 @@ pub const NAMED_MAX: usize = 262_144;
 pub const IDENTITIES_MAX: usize = 8_192;
 /// Port of DNS over TLS and QUIC (RFC 7858, RFC 9250).
 const ENCRYPTED_DNS_PORT: u16 = 853;
+/// Flows that were never read, above which they are forgotten all the same.
+const UNREAD_MAX: usize = NAMED_MAX / 4 * 3;
 /// Ticks for which a flow may be spoken of before its first reading.
 const UNSEEN_TICKS: u32 = 2;
 
@@ -50,6 +52,8 @@ struct Spoken {
     unread: Option<BlindReason>,
     resolved: Option<Arc<[Resolved]>>,
     since: u32,
+    /// The kernel has nothing more to count for it.
+    is_over: bool,
 }
 
 /// Flows that agree in this have one identity.
@@ -94,6 +98,9 @@ impl Naming {
         now_ns: u64,
     ) -> Arc<Combined> {
         let resolved = self.resolved(flow, now_ns);
+        if flow.flags.is_final(flow.protocol) {
+            self.end(&flow.key);
+        }
         let spoken = find(&self.sockets, &self.remotes, &flow.key);
         let asked = spoken.and_then(|spoken| spoken.asked.clone());
         let blind = spoken
@@ -136,10 +143,16 @@ impl Naming {
         self.dns.end_tick(now_ns);
     }
 
-    /// Forgets the flows that have ended. Not each tick: all are asked about.
-    pub fn forget(&mut self, lives: impl Fn(&FlowKey) -> bool) {
+    /// Forgets the flows that have ended. Not each tick: all are asked about. Where open flows are not read none is known to live, and
+    /// each is kept until its end was seen, or there are too many.
+    pub fn forget(&mut self, reads_open_flows: bool, lives: impl Fn(&FlowKey) -> bool) {
         let tick = self.tick;
-        let is_new = |spoken: &Spoken| spoken.since.saturating_add(UNSEEN_TICKS) >= tick;
+        let keeps_unread =
+            !reads_open_flows && self.sockets.len() + self.remotes.len() <= UNREAD_MAX;
+        let is_new = |spoken: &Spoken| {
+            let is_fresh = spoken.since.saturating_add(UNSEEN_TICKS) >= tick;
+            is_fresh || (keeps_unread && !spoken.is_over)
+        };
         self.sockets
             .retain(|cookie, spoken| is_new(spoken) || lives(&FlowKey::Socket(*cookie)));
         self.remotes
@@ -158,6 +171,16 @@ impl Naming {
     #[must_use]
     pub const fn answers_refused(&self) -> u64 {
         self.dns.refused()
+    }
+
+    fn end(&mut self, key: &FlowKey) {
+        let spoken = match key {
+            FlowKey::Socket(cookie) => self.sockets.get_mut(cookie),
+            FlowKey::Remote(remote) => self.remotes.get_mut(remote),
+        };
+        if let Some(spoken) = spoken {
+            spoken.is_over = true;
+        }
     }
 
     fn spoken(&mut self, key: FlowKey) -> Option<&mut Spoken> {

@@ -167,14 +167,36 @@ fn what_has_ended_is_forgotten_and_what_is_new_is_not() {
     for cookie in 1..=100 {
         naming.say(FlowKey::Socket(cookie), asked("a.example"));
     }
-    naming.forget(|_| false);
+    naming.forget(true, |_| false);
     assert_eq!(naming.sockets.len(), 100, "none has been read yet");
     for _ in 0..=UNSEEN_TICKS {
         naming.end_tick(SECOND);
     }
     naming.say(remote(1, 443).key, asked("a.example"));
-    naming.forget(|key| key.cookie() == 7);
+    naming.forget(true, |key| key.cookie() == 7);
     assert_eq!((naming.sockets.len(), naming.remotes.len()), (1, 1));
+}
+
+/// Some kernels refuse to let sockets be walked over: a flow is read when it ends, and has its name then.
+#[test]
+fn a_flow_that_is_not_read_before_its_end_keeps_its_name_until_then() {
+    let mut naming = Naming::default();
+    let flow = sent(socket(1));
+    naming.say(flow.key, asked("a.example"));
+    for _ in 0..100 {
+        naming.end_tick(SECOND);
+        naming.forget(false, |_| false);
+    }
+    assert_eq!(naming.sockets.len(), 1);
+    let over = FlowTotals {
+        flags: FlowFlags(flow.flags.0 | flag::CLOSED | flag::RELEASED),
+        ..flow
+    };
+    let address = Identity::default();
+    let found = naming.of(&over, (flow.tag, &address), &Names, SECOND);
+    assert!(found.identity.server_name.is_some());
+    naming.forget(false, |_| false);
+    assert!(naming.sockets.is_empty());
 }
 
 #[test]
