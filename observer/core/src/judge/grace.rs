@@ -42,7 +42,11 @@ impl Used {
         };
         match grace.measure {
             Measure::Bytes => used.bytes = amount,
-            Measure::Flows => used.flows = (0..amount).map(|nth| nth.to_string()).collect(),
+            // A record can tell any number.
+            Measure::Flows => {
+                let told_apart = amount.min(grace.limit);
+                used.flows = (0..told_apart).map(|nth| nth.to_string()).collect();
+            }
             Measure::Seconds => {
                 let before = i64::try_from(amount.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
                 used.first = Some(occasion.end.0.saturating_sub(before));

@@ -1,7 +1,7 @@
 //! What is tolerated, until it is used up.
 
 use super::*;
-use crate::judge::grace::Graces;
+use crate::judge::grace::{Graces, Used};
 
 fn graced(grace: &str) -> RuleSet {
     let rules = format!(
@@ -157,11 +157,14 @@ fn a_grace_is_used_up_by_each_workload_and_tells_what_is_used() {
             assert!(told.starts_with(reason), "{grace}: {told}");
             // One record, judged again without its history.
             let (used, measure) = used_in(told).expect("it is told");
-            let (contract, rule) = set.rule("graced", "r").expect("the rule");
-            let own = rule.grace.as_ref().expect("a grace");
-            assert_eq!(measure, own.measure);
-            assert_eq!(used <= own.limit, found[0].verdict == InGrace);
-            let _ = contract;
+            let again = judge(&flow, &occasion, &set, |contract, rule, count| {
+                let own = rule.grace.as_ref().expect("a grace");
+                assert_eq!(measure, own.measure);
+                assert_eq!(used <= own.limit, found[0].verdict == InGrace);
+                count(&mut Used::until(own, &contract.zone, used, &occasion));
+                true
+            });
+            assert_eq!(again, found, "{grace}");
         }
     }
 }
@@ -180,4 +183,28 @@ fn without_room_for_a_grace_nothing_is_claimed() {
             .unwrap_or_default()
             .contains("no room")
     );
+}
+
+#[test]
+fn a_record_that_tells_any_number_is_no_more_than_beyond_the_limit() {
+    for (grace, reason) in [
+        ("{flows: 2}", "grace 3 of 2 flows used: "),
+        (
+            "{bytes: 1000B}",
+            "grace 18446744073709551615 of 1000 bytes used: ",
+        ),
+        ("{time: 30s}", "grace 9223372036854 of 30 seconds used: "),
+    ] {
+        let set = graced(grace);
+        let flow = flow(&json!({"cloud": "aws"}));
+        let occasion = Occasion::of(&flow, FlowId([0; 16])).expect("times");
+        let found = judge(&flow, &occasion, &set, |contract, rule, count| {
+            let own = rule.grace.as_ref().expect("a grace");
+            count(&mut Used::until(own, &contract.zone, u64::MAX, &occasion));
+            true
+        });
+        let told = found[0].reason.as_deref().unwrap_or_default();
+        assert_eq!(found[0].verdict, Verdict::Violation);
+        assert!(told.starts_with(reason), "{told}");
+    }
 }
