@@ -5,8 +5,8 @@ use serde::{Serialize, Serializer};
 
 use super::{
     contract::{Contract, Rule, RuleSet},
-    expression::{Doubt, Expression, FieldSet, Flow, Node, Reading, Source, Supposing, Truth},
-    verdict::{self, Occasion, Outcome},
+    expression::{Expression, FieldSet, Flow, Node, Reading, Source, Supposing, Truth},
+    verdict::{self, Occasion},
 };
 use crate::model::{fact::Facts, identity::Word, names::Verdict};
 
@@ -124,10 +124,7 @@ fn part(node: &Node, flow: &impl Source) -> Part {
 fn shown(reading: Reading<'_>) -> String {
     match reading {
         Reading::Known(fact) => verdict::value(fact),
-        Reading::Doubt(Doubt::NotSeen) => "not known".to_owned(),
-        Reading::Doubt(Doubt::Ambiguous) => "ambiguous".to_owned(),
-        Reading::Doubt(Doubt::Word(word)) => word.to_owned(),
-        Reading::Doubt(Doubt::Proxied) => "behind a proxy".to_owned(),
+        Reading::Doubt(doubt) => doubt.word().to_owned(),
     }
 }
 
@@ -149,13 +146,11 @@ fn changes(
                 flow,
                 values: vec![(field, literal.kept())],
             };
-            let verdict = match verdict::outcome(&supposed, occasion, contract, rule) {
-                Outcome::Compliant => Verdict::Compliant,
-                Outcome::NotCovered => Verdict::NotCovered,
-                Outcome::Violation | Outcome::Exempt(_) | Outcome::Undetermined => continue,
-            };
-            let value = format!("{}={}", field.name(), verdict::value(literal.kept().fact()));
-            changes.push(Change { value, verdict });
+            let verdict = verdict::outcome(&supposed, occasion, contract, rule).verdict();
+            if let Verdict::Compliant | Verdict::NotCovered = verdict {
+                let value = format!("{}={}", field.name(), verdict::value(literal.kept().fact()));
+                changes.push(Change { value, verdict });
+            }
         }
     }
     changes.sort_by_key(|change| change.verdict);

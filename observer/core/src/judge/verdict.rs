@@ -41,6 +41,18 @@ pub(super) enum Outcome {
     Undetermined,
 }
 
+impl Outcome {
+    pub(super) const fn verdict(self) -> Verdict {
+        match self {
+            Self::NotCovered => Verdict::NotCovered,
+            Self::Compliant => Verdict::Compliant,
+            Self::Violation => Verdict::Violation,
+            Self::Exempt(_) => Verdict::Exempt,
+            Self::Undetermined => Verdict::Undetermined,
+        }
+    }
+}
+
 /// A rule's word, and what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruled {
@@ -70,45 +82,33 @@ impl Occasion {
 }
 
 /// What all contracts say of a flow. `used` is asked for the grace of each rule that the flow violates and is given what is used
-/// afterwards; `None` where there is no room to keep it.
+/// afterwards; it says `false` where there is no room to keep it.
 pub fn judge(
-    flow: &impl Facts,
+    facts: &impl Facts,
     occasion: &Occasion,
     set: &RuleSet,
     mut used: impl FnMut(&Contract, &Rule, &mut dyn FnMut(&mut Used)) -> bool,
 ) -> Vec<Judgement> {
+    let flow = Flow(facts);
     let mut judgements = Vec::new();
     for contract in set.contracts() {
-        let Some(applied) = applied(flow, occasion, contract) else {
+        if !is_about(&flow, occasion, contract) {
             continue;
-        };
+        }
         let before = judgements.len();
-        for (rule, ruled) in applied {
-            let ruled = graced(contract, rule, occasion, ruled, &mut |count| {
-                used(contract, rule, count)
-            });
-            judgements.push(judgement(contract, rule, ruled));
+        for rule in &contract.rules {
+            if let Some(ruled) = settled(&flow, occasion, contract, rule) {
+                let ruled = graced(contract, rule, occasion, ruled, &mut |count| {
+                    used(contract, rule, count)
+                });
+                judgements.push(judgement(contract, rule, ruled));
+            }
         }
         if judgements.len() == before {
             judgements.push(not_covered(contract));
         }
     }
     judgements
-}
-
-/// The rules of a contract that apply, before any grace; `None` where the contract is not about this flow at all.
-pub(super) fn applied<'c>(
-    facts: &impl Facts,
-    occasion: &Occasion,
-    contract: &'c Contract,
-) -> Option<Vec<(&'c Rule, Ruled)>> {
-    let flow = Flow(facts);
-    if !is_about(&flow, occasion, contract) {
-        return None;
-    }
-    let rules = contract.rules.iter();
-    let applied = rules.filter_map(|rule| Some((rule, settled(&flow, occasion, contract, rule)?)));
-    Some(applied.collect())
 }
 
 /// Whether a contract has anything to say of a flow, if only that none of its rules applies.
@@ -131,14 +131,16 @@ pub(super) fn settled(
         rule,
     };
     let outcome = outcome(flow, occasion, contract, rule);
-    let (verdict, reason) = match outcome {
+    let reason = match outcome {
         Outcome::NotCovered => return None,
-        Outcome::Compliant => (Verdict::Compliant, because.values()),
-        Outcome::Violation => (Verdict::Violation, because.values()),
-        Outcome::Exempt(by) => (Verdict::Exempt, because.exempt(by)),
-        Outcome::Undetermined => (Verdict::Undetermined, because.undetermined()),
+        Outcome::Compliant | Outcome::Violation => because.values(),
+        Outcome::Exempt(by) => because.exempt(by),
+        Outcome::Undetermined => because.undetermined(),
     };
-    Some(Ruled { verdict, reason })
+    Some(Ruled {
+        verdict: outcome.verdict(),
+        reason,
+    })
 }
 
 pub(super) fn outcome(

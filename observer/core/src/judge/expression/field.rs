@@ -27,6 +27,19 @@ pub enum Doubt {
     Proxied,
 }
 
+impl Doubt {
+    /// For people.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NotSeen => "not known",
+            Self::Ambiguous => "ambiguous",
+            Self::Word(word) => word,
+            Self::Proxied => "behind a proxy",
+        }
+    }
+}
+
 /// Where readings come from.
 pub trait Source {
     fn read(&self, field: FieldId) -> Reading<'_>;

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use super::{
     super::{
         contract::{Contract, Grace, Measure, Rule, Within},
-        expression::{Doubt, FieldSet, Literal, Reading, Source, Supposing, ToldApart, Truth},
+        expression::{FieldSet, Literal, Reading, Source, Supposing, ToldApart, Truth},
     },
-    Occasion, Outcome, Ruled, outcome,
+    Occasion, Ruled, outcome,
 };
 use crate::model::{
     fact::{Fact, FieldId},
@@ -45,7 +45,7 @@ impl<S: Source> Because<'_, S> {
             let _ = match self.flow.read(field) {
                 Reading::Known(_) if !valued.has(field) => write!(text, "{comma}{name} known"),
                 Reading::Known(fact) => write!(text, "{comma}{name}={}", value(fact)),
-                Reading::Doubt(doubt) => write!(text, "{comma}{name} {}", doubted(doubt)),
+                Reading::Doubt(doubt) => write!(text, "{comma}{name} {}", doubt.word()),
             };
         }
         cut(text)
@@ -185,13 +185,9 @@ impl<S: Source> Because<'_, S> {
     }
 
     fn word(&self, flow: &impl Source) -> &'static str {
-        match outcome(flow, self.occasion, self.contract, self.rule) {
-            Outcome::NotCovered => Verdict::NotCovered.word(),
-            Outcome::Compliant => Verdict::Compliant.word(),
-            Outcome::Violation => Verdict::Violation.word(),
-            Outcome::Exempt(_) => Verdict::Exempt.word(),
-            Outcome::Undetermined => Verdict::Undetermined.word(),
-        }
+        outcome(flow, self.occasion, self.contract, self.rule)
+            .verdict()
+            .word()
     }
 
     fn told_apart(&self, field: FieldId) -> ToldApart {
@@ -207,20 +203,11 @@ impl<S: Source> Because<'_, S> {
         })
     }
 
-    fn doubted(&self, field: FieldId) -> String {
+    fn doubted(&self, field: FieldId) -> &'static str {
         match self.flow.read(field) {
-            Reading::Doubt(doubt) => doubted(doubt).to_owned(),
-            Reading::Known(_) => String::new(),
+            Reading::Doubt(doubt) => doubt.word(),
+            Reading::Known(_) => "",
         }
-    }
-}
-
-fn doubted(doubt: Doubt) -> &'static str {
-    match doubt {
-        Doubt::NotSeen => "not known",
-        Doubt::Ambiguous => "ambiguous",
-        Doubt::Word(word) => word,
-        Doubt::Proxied => "behind a proxy",
     }
 }
 
