@@ -12,7 +12,7 @@ use observer_core::{
 };
 use serde::Serialize;
 
-use crate::judged::{Judged, Told};
+use crate::judged::{Judged, OTHERS, Told};
 
 pub use self::budget::{Budgets, Spent};
 
@@ -24,8 +24,6 @@ pub const REASONS_MAX: usize = 256;
 pub const HOSTS_MAX: usize = 100_000;
 /// Sets of rules that are told apart.
 const VERSIONS_MAX: usize = 10_000;
-/// What found no room of its own.
-const OTHERS: &str = "(others)";
 
 /// Sums over records.
 #[derive(Debug, Default)]
@@ -173,7 +171,7 @@ impl RuleSum {
     }
 
     fn violation(&mut self, record: &Judged) {
-        let offence = kept(&mut self.workloads, workload(record), WORKLOADS_MAX);
+        let offence = kept(&mut self.workloads, record.workload(), WORKLOADS_MAX);
         offence.count.add(record);
         offence.seen.add(record.at());
         if let Some((cost, currency)) = &record.cost {
@@ -251,15 +249,6 @@ fn kept<V: Default>(map: &mut BTreeMap<String, V>, key: String, most: usize) -> 
     let has_room = map.len() < most || map.contains_key(&key);
     map.entry(if has_room { key } else { OTHERS.to_owned() })
         .or_default()
-}
-
-/// Namespace and name of whoever the bytes are.
-fn workload(record: &Judged) -> String {
-    let name = record.text("workload").unwrap_or("unknown");
-    match record.text("namespace") {
-        Some(namespace) => format!("{namespace}/{name}"),
-        None => name.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -139,12 +139,22 @@ const LABELS_MAX: usize = 64;
 
 fn schema<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let version = u32::deserialize(deserializer)?;
-    match version {
-        1..=SCHEMA_VERSION => Ok(version),
-        _ => Err(D::Error::custom(format_args!(
-            "`schema_version` is {version}, and this version of observer reads 1 to {SCHEMA_VERSION}"
-        ))),
+    match is_read(version.into()) {
+        true => Ok(version),
+        false => Err(D::Error::custom(not_read(&version))),
     }
+}
+
+/// Whether this program knows what a record of that version means.
+pub fn is_read(version: u64) -> bool {
+    (1..=u64::from(SCHEMA_VERSION)).contains(&version)
+}
+
+/// Says that it does not.
+pub fn not_read(version: &impl fmt::Display) -> String {
+    format!(
+        "`schema_version` is {version}, and this version of observer reads 1 to {SCHEMA_VERSION}"
+    )
 }
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixUs, D::Error> {

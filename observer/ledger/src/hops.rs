@@ -10,14 +10,12 @@ use observer_core::model::{
     money::Money,
 };
 
-use crate::judged::Judged;
+use crate::judged::{Judged, OTHERS};
 
 /// Workloads that are told apart; further ones are one.
 pub const WORKLOADS_MAX: usize = 10_000;
 /// Hops of one workload that are told apart; further ones are one.
 pub const HOPS_MAX: usize = 1_000;
-/// What found no room of its own.
-const OTHERS: &str = "(others)";
 /// Addresses that are in no cloud.
 const NO_CLOUDS: [&str; 3] = ["internet", "private", "cluster"];
 
@@ -75,12 +73,8 @@ impl Hops {
             return;
         }
         let text = |field: &str| record.text(field).unwrap_or("unknown").to_owned();
-        let workload = match record.text("namespace") {
-            Some(namespace) => format!("{namespace}/{}", text("workload")),
-            None => text("workload"),
-        };
         let mut origin = Origin {
-            workload,
+            workload: record.workload(),
             cloud: text("source_cloud"),
             region: text("source_region"),
         };

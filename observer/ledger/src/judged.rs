@@ -14,13 +14,17 @@ use observer_core::{
         flow::FlowId,
         money::Money,
         names::Verdict,
-        record::SCHEMA_VERSION,
         time::UnixUs,
         verdict::Judgement,
     },
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+use crate::flow;
+
+/// What found no room of its own among sums over records.
+pub const OTHERS: &str = "(others)";
 
 /// One record.
 #[derive(Clone, Debug)]
@@ -64,12 +68,9 @@ impl Judged {
     pub fn parse(line: &[u8]) -> Result<Self, String> {
         let record: Map<String, Value> =
             serde_json::from_slice(line).map_err(|error| error.to_string())?;
-        let version = record.get("schema_version").and_then(Value::as_u64);
-        if version.is_none_or(|version| !(1..=u64::from(SCHEMA_VERSION)).contains(&version)) {
-            return Err(format!(
-                "`schema_version` is {}, and this version of observer reads 1 to {SCHEMA_VERSION}",
-                record.get("schema_version").unwrap_or(&Value::Null)
-            ));
+        let version = record.get("schema_version").unwrap_or(&Value::Null);
+        if !version.as_u64().is_some_and(flow::is_read) {
+            return Err(flow::not_read(version));
         }
         let text = |name: &str| record.get(name).and_then(Value::as_str);
         let facts = FlowFacts::of_record(&record)?;
@@ -103,6 +104,16 @@ impl Judged {
         match self.facts.fact(FieldId::named(field)?) {
             Fact::Text(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// Namespace and name of whoever the bytes are.
+    #[must_use]
+    pub fn workload(&self) -> String {
+        let name = self.text("workload").unwrap_or("unknown");
+        match self.text("namespace") {
+            Some(namespace) => format!("{namespace}/{name}"),
+            None => name.to_owned(),
         }
     }
 

@@ -12,8 +12,7 @@ use observer_core::{
     model::{identity::Word, money::Money, names::Severity, time::UnixUs},
 };
 
-use super::{OTHERS, workload};
-use crate::judged::Judged;
+use crate::judged::{Judged, OTHERS};
 
 /// Sums of one budget: workloads times days or months; further ones are one row.
 const SUMS_MAX: usize = 1_000_000;
@@ -94,7 +93,7 @@ impl Summed {
         }
         match &record.cost {
             Some((cost, currency)) if self.budget.currency == **currency => {
-                let key = (self.period(record.at()), workload(record));
+                let key = (self.period(record.at()), record.workload());
                 let has_room = self.spent.len() < SUMS_MAX || self.spent.contains_key(&key);
                 let key = if has_room {
                     key
