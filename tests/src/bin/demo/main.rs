@@ -220,10 +220,8 @@ fn outcome(
     catalog_version: String,
 ) -> Result<Outcome> {
     let rows = table::rows(records, uplink)?;
-    let said = (
-        names::named(records, uplink)?,
-        verdicts::judged(records, uplink)?,
-    );
+    let last = names::last(records, uplink)?;
+    let said = (names::named(&last), verdicts::judged(&last));
     Ok(Outcome::new(rows, said, accounts, truth, catalog_version))
 }
 

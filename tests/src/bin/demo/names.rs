@@ -21,8 +21,8 @@ pub struct Named {
     pub connections: u64,
 }
 
-/// What the last record of each flow over `device` says, one a name.
-pub fn named(records: &str, device: &str) -> Result<Vec<Named>> {
+/// The last record of each flow over `device`.
+pub fn last(records: &str, device: &str) -> Result<Vec<Value>> {
     let mut last = BTreeMap::<String, Value>::new();
     for line in records.lines() {
         let record: Value =
@@ -31,8 +31,13 @@ pub fn named(records: &str, device: &str) -> Result<Vec<Named>> {
             last.insert(record["flow_id"].to_string(), record);
         }
     }
+    Ok(last.into_values().collect())
+}
+
+/// What the last records of all flows say, one a name.
+pub fn named(last: &[Value]) -> Vec<Named> {
     let mut found = BTreeMap::<String, Named>::new();
-    for record in last.into_values() {
+    for record in last {
         let word = |field: &str| record[field].as_str().map(str::to_owned);
         let named = Named {
             server_name: word("server_name"),
@@ -47,7 +52,7 @@ pub fn named(records: &str, device: &str) -> Result<Vec<Named>> {
         let key = format!("{named:?}");
         found.entry(key).or_insert(named).connections += 1;
     }
-    Ok(found.into_values().collect())
+    found.into_values().collect()
 }
 
 /// What differs from what the clients asked for.

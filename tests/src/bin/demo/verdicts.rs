@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -38,18 +37,10 @@ pub struct Judged {
     pub reason: Option<String>,
 }
 
-/// What the last record of each flow over `device` says.
-pub fn judged(records: &str, device: &str) -> Result<Vec<Judged>> {
-    let mut last = BTreeMap::<String, Value>::new();
-    for line in records.lines() {
-        let record: Value =
-            serde_json::from_str(line).with_context(|| format!("record `{line}`"))?;
-        if record["device"] == device {
-            last.insert(record["flow_id"].to_string(), record);
-        }
-    }
+/// What the last records of all flows say.
+pub fn judged(last: &[Value]) -> Vec<Judged> {
     let mut found = BTreeMap::<(String, String), Judged>::new();
-    for record in last.values() {
+    for record in last {
         let name = record["server_name"].as_str().unwrap_or("unknown");
         for said in record["verdicts"].as_array().into_iter().flatten() {
             let text = |field: &str| said[field].as_str().map(str::to_owned);
@@ -65,7 +56,7 @@ pub fn judged(records: &str, device: &str) -> Result<Vec<Judged>> {
             judged.reason = text("reason").or(judged.reason.take());
         }
     }
-    Ok(found.into_values().collect())
+    found.into_values().collect()
 }
 
 /// A line for each name, and one for each reason that a person would ask for.
@@ -103,6 +94,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::names::last;
 
     #[test]
     fn the_last_record_of_a_flow_counts() {
@@ -114,7 +106,7 @@ mod tests {
             .to_string()
         };
         let records = [record("undetermined"), record("violation")].join("\n");
-        let judged = judged(&records, "d").expect("records");
+        let judged = judged(&last(&records, "d").expect("records"));
         assert_eq!(judged.len(), 1);
         let lines = lines(&judged);
         assert_eq!(
