@@ -95,7 +95,7 @@ fn main() {
     let set = Arc::new(rules());
     let flows: Vec<FlowFacts> = (0..KINDS).map(flow).collect();
     let id = FlowId([7; 16]);
-    let mut judge = Judge::new(Arc::clone(&set), Graces::default());
+    let mut judge = Judge::new(Arc::clone(&set));
     let mut graces = Graces::default();
     per_second("as an agent does", FLOWS, |nth| {
         black_box(judge.judge(&flows[nth % flows.len()], id).len());

@@ -138,7 +138,7 @@ impl Pipeline {
             totals: Totals::default(),
             series: Series::new(&series),
             pricing,
-            judge: rules.map(|rules| Judge::new(rules, Graces::default())),
+            judge: rules.map(Judge::new),
             violations: Violations::default(),
             tick: 0,
             read_until: UnixUs::from_ns(started.unix_ns),
@@ -165,7 +165,7 @@ impl Pipeline {
             pipeline.credit.record([uplink; 2], tag, &tail.uncredited);
         }
         if let Some(judge) = &mut pipeline.judge {
-            *judge = Judge::new(Arc::clone(judge.set()), state.graces.clone());
+            judge.resume(state.graces.clone());
         }
         pipeline.table.resume(tails);
         pipeline
@@ -199,7 +199,7 @@ impl Pipeline {
     pub fn set_rules(&mut self, rules: Option<Arc<RuleSet>>) {
         match (&mut self.judge, rules) {
             (Some(judge), Some(rules)) => judge.replace(rules),
-            (judge, rules) => *judge = rules.map(|rules| Judge::new(rules, Graces::default())),
+            (judge, rules) => *judge = rules.map(Judge::new),
         }
     }
 

@@ -44,7 +44,7 @@ fuzz_target!(|data: &[u8]| {
         }
     };
     let id = FlowId([1; 16]);
-    let mut judge = Judge::new(set.clone().into(), Graces::default());
+    let mut judge = Judge::new(set.clone().into());
     let mut graces = Graces::default();
     for flow in flows() {
         let occasion = Occasion::of(&flow, id).expect("times");

@@ -73,7 +73,7 @@ proptest! {
     #[test]
     fn each_record_alone_has_its_verdicts_again(records in proptest::collection::vec(record(), 1..30)) {
         let set = set();
-        let mut agent = Judge::new(Arc::clone(&set), Graces::default());
+        let mut agent = Judge::new(Arc::clone(&set));
         let mut graces = Graces::default();
         for mut record in records {
             let said: Vec<Told> = parsed(&record).judge(&mut agent, &mut graces).iter().map(Told::from).collect();
@@ -83,7 +83,7 @@ proptest! {
             record["verdicts"] = verdicts.collect::<Vec<_>>().into();
             let record = parsed(&record);
             prop_assert_eq!(record.verdicts.as_ref(), Some(&said));
-            let mut alone = Judge::new(Arc::clone(&set), Graces::default());
+            let mut alone = Judge::new(Arc::clone(&set));
             let again: Vec<Told> = record.judge(&mut alone, &mut Graces::default()).iter().map(Told::from).collect();
             prop_assert_eq!(again, said);
         }

@@ -199,6 +199,12 @@ impl FieldSet {
         Self(self.0 | other.0)
     }
 
+    /// Whether any field is in both.
+    #[must_use]
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// In the order of the record.
     pub fn iter(self) -> impl Iterator<Item = FieldId> {
         let mut bits = self.0;

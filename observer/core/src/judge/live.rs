@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use super::{
@@ -84,13 +84,13 @@ fn reading(flow: &impl Facts, field: FieldId) -> Result<(), Doubt> {
 
 impl Judge {
     #[must_use]
-    pub fn new(set: Arc<RuleSet>, graces: Graces) -> Self {
+    pub fn new(set: Arc<RuleSet>) -> Self {
         let mut judge = Self {
             set,
             named: Vec::new(),
             edges: Vec::new(),
             answers: HashMap::new(),
-            graces,
+            graces: Graces::default(),
             nothing: Arc::default(),
             forgotten: 0,
         };
@@ -103,11 +103,19 @@ impl Judge {
         self.set = set;
         self.answers.clear();
         self.prepare();
+        self.keep_graces();
     }
 
-    #[must_use]
-    pub const fn set(&self) -> &Arc<RuleSet> {
-        &self.set
+    /// Goes on with what was used of graces before.
+    pub fn resume(&mut self, graces: Graces) {
+        self.graces = graces;
+        self.keep_graces();
+    }
+
+    fn keep_graces(&mut self) {
+        let set = &self.set;
+        self.graces
+            .keep(|contract, rule| set.rule(contract, rule).is_some());
     }
 
     #[must_use]
@@ -147,9 +155,6 @@ impl Judge {
         self.edges = edges.into_iter().flatten().collect();
         self.edges.sort_unstable();
         self.edges.dedup();
-        let set = &self.set;
-        self.graces
-            .keep(|contract, rule| set.rule(contract, rule).is_some());
     }
 
     /// What all contracts say of a flow. Flows of which the same is said get the same list.
@@ -316,12 +321,12 @@ fn completed(
     judgements
 }
 
-/// Whether a rule rests on what differs from record to record.
-fn is_volatile(fields: FieldSet) -> bool {
-    fields.iter().any(|field| {
-        let group = field.declared().group;
+/// Fields that differ from record to record.
+static VOLATILE: LazyLock<FieldSet> = LazyLock::new(|| {
+    let mut volatile = FieldSet::default();
+    for field in FieldId::all() {
         let is_counted = matches!(
-            group,
+            field.declared().group,
             "counters of this interval" | "totals since the flow's start" | "timing"
         );
         let is_own = matches!(
@@ -335,15 +340,21 @@ fn is_volatile(fields: FieldSet) -> bool {
                 | "outcome"
                 | "pid"
         );
-        is_counted || is_own
-    })
+        if is_counted || is_own {
+            volatile.add(field);
+        }
+    }
+    volatile
+});
+
+/// Whether a rule rests on what differs from record to record.
+fn is_volatile(fields: FieldSet) -> bool {
+    fields.meets(*VOLATILE)
 }
 
 fn is_volatile_scope(contract: &Contract) -> bool {
-    contract
-        .scope
-        .as_ref()
-        .is_some_and(|scope| is_volatile(scope.fields()))
+    let scope = contract.scope.as_ref();
+    scope.is_some_and(|scope| is_volatile(scope.fields()))
 }
 
 #[cfg(test)]

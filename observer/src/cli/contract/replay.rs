@@ -41,8 +41,8 @@ pub fn run(arguments: &Replay) -> Result<ExitCode> {
             &vocabulary(&arguments.rules.tables)?,
         )?)),
     };
-    let (mut new, mut new_graces) = (Judge::new(new, Graces::default()), Graces::default());
-    let mut old = old.map(|old| (Judge::new(old, Graces::default()), Graces::default()));
+    let (mut new, mut new_graces) = (Judge::new(new), Graces::default());
+    let mut old = old.map(|old| (Judge::new(old), Graces::default()));
     let mut compared = Compared::default();
     let read = arguments.records.each(|record: &Judged| {
         let told = |judge: &mut Judge, graces: &mut Graces| -> Vec<Told> {

@@ -155,7 +155,7 @@ proptest! {
             return Ok(());
         };
         let set = Arc::new(set);
-        let mut judge = Judge::new(Arc::clone(&set), Graces::default());
+        let mut judge = Judge::new(Arc::clone(&set));
         let mut graces = Graces::default();
         for record in records.iter().chain(&records) {
             let facts = facts(record);
@@ -257,7 +257,7 @@ fn answers_are_shared_bounded_and_forgotten_with_the_rules() {
         "provider == \"amazon\"".to_owned(),
     )];
     let set = Arc::new(set(&[contract(0, &rules, 0)]).expect("right"));
-    let mut judge = Judge::new(set, Graces::default());
+    let mut judge = Judge::new(set);
     let of = |judge: &mut Judge, provider: &str, port: u64| {
         let record = json!({"cloud": "aws", "provider": provider, "local_port": port,
             "interval_start": "2026-03-01T00:00:00Z", "interval_end": "2026-03-01T00:00:05Z"});
