@@ -34,6 +34,8 @@ const TIMEOUT: Duration = Duration::from_mins(4);
 #[derive(Debug, Default)]
 struct Tally {
     right: usize,
+    /// The process that accepted, found holding before it had passed the socket on.
+    accepter: usize,
     /// By the record's own reason.
     missing: BTreeMap<String, usize>,
     wrong: Vec<String>,
@@ -72,6 +74,8 @@ fn tally(records: &[Value], device: &str, port: &str, declared: &[Value]) -> Tal
             *tally.missing.entry("executable".to_owned()).or_default() += 1;
         } else if differs.is_empty() {
             tally.right += 1;
+        } else if record["owner_basis"] == "holder" && record["pid"] == owner["accepted_by"] {
+            tally.accepter += 1;
         } else {
             tally
                 .wrong
@@ -225,9 +229,10 @@ fn owners_of_accepted_inherited_and_passed_sockets() {
                 basis,
             } = serving;
             println!(
-                "{mode} for {hold_ms} ms: right {} of {}, {:?}",
+                "{mode} for {hold_ms} ms: right {} of {}, the accepter {}, {:?}",
                 tally.right,
                 declared.len(),
+                tally.accepter,
                 tally.missing
             );
             ensure!(
@@ -235,7 +240,12 @@ fn owners_of_accepted_inherited_and_passed_sockets() {
                 "{mode} {hold_ms}: {}",
                 tally.wrong.join("\n")
             );
-            ensure!(tally.right == declared.len(), "{mode} {hold_ms}: {tally:?}");
+            // A walk may fall between the accepting and the passing on, but hardly each time.
+            let holders = tally.right + tally.accepter;
+            ensure!(
+                tally.right > 0 && holders == declared.len(),
+                "{mode} {hold_ms}: {tally:?}"
+            );
             for record in own
                 .iter()
                 .filter(|record| record["owner_missing"].is_null())

@@ -72,7 +72,7 @@ pub fn call(server: SocketAddr, comm: &str, uid: u32, cgroup: &str) -> Result<()
     nix::sys::prctl::set_name(&std::ffi::CString::new(comm)?).context("set the name")?;
     setuid(Uid::from_raw(uid)).context("become another user")?;
     let stream = TcpStream::connect(server).context("connect")?;
-    tell(stream.local_addr()?.port())?;
+    tell(stream.local_addr()?.port(), None)?;
     talk(stream)
 }
 
@@ -88,7 +88,7 @@ fn talk(mut stream: TcpStream) -> Result<()> {
 /// Opens a connection and has a child write the half of what is sent: the one that called is the owner.
 pub fn share(server: SocketAddr) -> Result<()> {
     let stream = TcpStream::connect(server).context("connect")?;
-    tell(stream.local_addr()?.port())?;
+    tell(stream.local_addr()?.port(), None)?;
     let copy: OwnedFd = stream.try_clone()?.into();
     let child = Command::new(program()?)
         .arg("write")

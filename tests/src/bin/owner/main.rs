@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use nix::unistd::{getpid, getuid};
+use nix::unistd::{Pid, getpid, getuid};
 use serde_json::json;
 
 /// No mode takes longer.
@@ -44,13 +44,13 @@ fn main() -> Result<()> {
     }
 }
 
-/// Says who this process is, and that it owns the socket with `port`.
-fn tell(port: u16) -> Result<()> {
+/// Says who this process is, and that it owns the socket with `port`, which another process may have accepted.
+fn tell(port: u16, accepted_by: Option<Pid>) -> Result<()> {
     let executable = std::env::current_exe().context("find the own executable")?;
     let comm = std::fs::read_to_string("/proc/self/comm").context("read the own name")?;
     let line = json!({
         "port": port, "pid": getpid().as_raw(), "uid": getuid().as_raw(), "comm": comm.trim_end(),
-        "executable": executable,
+        "executable": executable, "accepted_by": accepted_by.map(Pid::as_raw),
     });
     // One write: lines of many processes go into one pipe.
     let line = format!("{line}\n");
@@ -60,8 +60,8 @@ fn tell(port: u16) -> Result<()> {
 }
 
 /// Reads until the other side has sent everything, answers, and closes.
-fn serve(mut stream: TcpStream) -> Result<()> {
-    tell(stream.peer_addr()?.port())?;
+fn serve(mut stream: TcpStream, accepted_by: Option<Pid>) -> Result<()> {
+    tell(stream.peer_addr()?.port(), accepted_by)?;
     let mut request = Vec::new();
     stream.read_to_end(&mut request).context("read a request")?;
     stream.write_all(&[b'a'; BYTES]).context("answer")

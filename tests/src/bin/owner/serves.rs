@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use nix::{
     cmsg_space,
     sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg},
+    unistd::getppid,
 };
 
 use crate::{BYTES, program, serve};
@@ -39,7 +40,7 @@ fn listener() -> Result<TcpListener> {
 pub fn accept(count: usize) -> Result<()> {
     let listener = listener()?;
     for _ in 0..count {
-        serve(listener.accept().context("accept")?.0)?;
+        serve(listener.accept().context("accept")?.0, None)?;
     }
     Ok(())
 }
@@ -112,7 +113,7 @@ pub fn receive() -> Result<()> {
                     // SAFETY: the kernel has just made this descriptor for us.
                     let stream = unsafe { TcpStream::from_raw_fd(descriptor) };
                     wait_for_sole(&stream)?;
-                    serve(stream)?;
+                    serve(stream, Some(getppid()))?;
                 }
             }
         }
@@ -123,7 +124,7 @@ pub fn receive() -> Result<()> {
 pub fn talk() -> Result<()> {
     let stream = TcpStream::from(stdin()?);
     wait_for_sole(&stream)?;
-    serve(stream)
+    serve(stream, Some(getppid()))
 }
 
 /// Waits until the parent has let go of its copy: whoever lets a socket go last is its `last_holder`, and a busy parent may
@@ -131,7 +132,7 @@ pub fn talk() -> Result<()> {
 fn wait_for_sole(stream: &TcpStream) -> Result<()> {
     let own = fs::read_link(format!("/proc/self/fd/{}", stream.as_raw_fd()))
         .context("find the socket's number")?;
-    let parents = format!("/proc/{}/fd", nix::unistd::getppid());
+    let parents = format!("/proc/{}/fd", getppid());
     loop {
         let held = fs::read_dir(&parents).with_context(|| format!("list `{parents}`"))?;
         let mut held = held.flatten().map(|entry| fs::read_link(entry.path()));
