@@ -12,6 +12,7 @@ pub mod lookup;
 pub mod money;
 pub mod names;
 pub mod nearest;
+pub mod placed;
 pub mod prefix;
 pub mod record;
 pub mod signal;

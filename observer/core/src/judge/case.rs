@@ -7,7 +7,7 @@ use super::{
     contract::{Contract, Rule},
     expression::{Flow, Vocabulary, field},
     grace::Used,
-    spec::{Placed, TestRow},
+    spec::TestRow,
     verdict::{self, Occasion, Ruled},
 };
 use crate::model::{
@@ -15,6 +15,7 @@ use crate::model::{
     flow::FlowId,
     names::Verdict,
     nearest::hint,
+    placed::Placed,
 };
 
 /// What the tests of one contract came to.

@@ -18,9 +18,15 @@ pub use self::when::moment;
 use super::{
     contract::{Budget, Contract, Exemption, Grace, Measure, Rule, RuleSet, Span},
     expression::{Expression, FieldSet, Vocabulary},
-    spec::{BudgetRow, ContractFile, ExemptionRow, GraceRow, Placed, RuleRow},
+    spec::{BudgetRow, ContractFile, ExemptionRow, GraceRow, RuleRow},
 };
-use crate::model::{identity::Word, money::Money, nearest::hint, size};
+use crate::model::{
+    identity::Word,
+    money::Money,
+    nearest::hint,
+    placed::{self, Placed},
+    size,
+};
 
 /// Contracts of one set.
 pub const CONTRACTS_MAX: usize = 256;
@@ -144,22 +150,10 @@ fn contract(text: &ContractText<'_>, vocabulary: &Vocabulary) -> Result<Contract
 }
 
 fn read(text: &ContractText<'_>) -> Result<ContractFile, ContractError> {
-    let error = |place, what: String| ContractError {
+    placed::read(text.text, FILE_BYTES_MAX).map_err(|error| ContractError {
         file: text.name.to_owned(),
-        place,
-        what,
-    };
-    if text.text.len() > FILE_BYTES_MAX {
-        return Err(error(None, format!("longer than {FILE_BYTES_MAX} bytes")));
-    }
-    serde_saphyr::from_str(text.text).map_err(|fault| {
-        let number = |number: u64| usize::try_from(number).unwrap_or_default();
-        let fault = fault.without_snippet();
-        let place = fault.location();
-        let place = place.map(|place| (number(place.line()), number(place.column())));
-        let what = fault.to_string();
-        let what = what.split(" at line ").next().unwrap_or_default();
-        error(place, what.trim().to_owned())
+        place: error.place,
+        what: error.what,
     })
 }
 

@@ -1,13 +1,15 @@
 //! A contract as its YAML has it, each text with the place that it stands at. Says nothing of whether it makes sense.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use serde_saphyr::Spanned;
 
-use crate::model::names::{Severity, Verdict};
+use crate::model::{
+    names::{Severity, Verdict},
+    placed::Placed,
+};
 
 /// One file.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -168,45 +170,6 @@ pub struct TestRow {
 
 const fn warn_days() -> u32 {
     14
-}
-
-/// A value with its place in the file.
-#[derive(Clone, Debug, Default)]
-pub struct Placed<T> {
-    pub value: T,
-    pub line: usize,
-    pub column: usize,
-    /// Of the value's first byte in the file.
-    pub offset: usize,
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<T>::deserialize(deserializer)?;
-        let place = spanned.referenced;
-        let offset = place.span().byte_offset().unwrap_or_default();
-        let number = |number: u64| usize::try_from(number).unwrap_or_default();
-        Ok(Self {
-            value: spanned.value,
-            line: number(place.line()),
-            column: number(place.column()),
-            offset: number(offset),
-        })
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for Placed<T> {
-    fn schema_name() -> Cow<'static, str> {
-        T::schema_name()
-    }
-
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        T::json_schema(generator)
-    }
 }
 
 /// For editors; what it does not say, such as which fields and values there are, `observer contract check` does.

@@ -1,6 +1,6 @@
 //! Where in a file a part of a value stands: values are quoted, folded and indented there.
 
-use crate::judge::spec::Placed;
+use crate::model::placed::Placed;
 
 /// From 1, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

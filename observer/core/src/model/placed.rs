@@ -1,0 +1,79 @@
+//! YAML whose values are found again: by line and column, as messages name them. Says nothing of what a file means.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_saphyr::Spanned;
+
+/// A value with its place in the file.
+#[derive(Clone, Debug, Default)]
+pub struct Placed<T> {
+    pub value: T,
+    pub line: usize,
+    pub column: usize,
+    /// Of the value's first byte in the file.
+    pub offset: usize,
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<T>::deserialize(deserializer)?;
+        let place = spanned.referenced;
+        let offset = place.span().byte_offset().unwrap_or_default();
+        let number = |number: u64| usize::try_from(number).unwrap_or_default();
+        Ok(Self {
+            value: spanned.value,
+            line: number(place.line()),
+            column: number(place.column()),
+            offset: number(offset),
+        })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Placed<T> {
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// What is wrong with a file, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct YamlError {
+    /// Line and column, from 1; `None` where it is the file as a whole.
+    pub place: Option<(usize, usize)>,
+    pub what: String,
+}
+
+/// Reads a file of up to `bytes_max` bytes.
+///
+/// # Errors
+/// Where it is longer, is no YAML, or has other fields than `T`.
+pub fn read<T: DeserializeOwned>(text: &str, bytes_max: usize) -> Result<T, YamlError> {
+    if text.len() > bytes_max {
+        return Err(YamlError {
+            place: None,
+            what: format!("longer than {bytes_max} bytes"),
+        });
+    }
+    serde_saphyr::from_str(text).map_err(|fault| {
+        let number = |number: u64| usize::try_from(number).unwrap_or_default();
+        let fault = fault.without_snippet();
+        let place = fault.location();
+        let place = place.map(|place| (number(place.line()), number(place.column())));
+        let what = fault.to_string();
+        let what = what.split(" at line ").next().unwrap_or_default();
+        YamlError {
+            place,
+            what: what.trim().to_owned(),
+        }
+    })
+}
