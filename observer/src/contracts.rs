@@ -7,16 +7,16 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use observer_core::{
-    identify::{address::AddressTable, name::NameTable},
+    identify::address::AddressTable,
     judge::{
         compile::{CONTRACTS_MAX, ContractError, ContractText, FILE_BYTES_MAX},
         contract::{Contract, RuleSet},
         expression::Vocabulary,
     },
-    model::time::UnixUs,
+    model::{identity::Word, time::UnixUs},
 };
 
-use crate::files;
+use crate::{catalog::NameTables, files};
 
 /// Contracts, or everything that is wrong with them.
 pub type Checked = Result<RuleSet, Vec<ContractError>>;
@@ -55,7 +55,7 @@ pub fn rules(paths: &[PathBuf], vocabulary: &Vocabulary) -> Result<RuleSet> {
 pub fn named(
     paths: &[PathBuf],
     addresses: &AddressTable,
-    names: &NameTable,
+    names: &NameTables,
 ) -> Result<Option<RuleSet>> {
     match paths {
         [] => Ok(None),
@@ -138,7 +138,7 @@ pub fn dates(contract: &Contract, now: UnixUs) -> Vec<String> {
 }
 
 /// The words that records can have in fields whose words come from tables.
-pub fn vocabulary(addresses: &AddressTable, names: &NameTable) -> Vocabulary {
+pub fn vocabulary(addresses: &AddressTable, told: &NameTables) -> Vocabulary {
     let mut vocabulary = Vocabulary::default();
     let special = ["internet", "private", "cluster"].map(str::to_owned);
     vocabulary.extend("cloud", special);
@@ -156,10 +156,11 @@ pub fn vocabulary(addresses: &AddressTable, names: &NameTable) -> Vocabulary {
             vocabulary.extend(field, word.map(str::to_owned));
         }
     }
-    for identity in names.identities() {
+    for identity in told.names.identities() {
         let words = [
             ("cloud", &identity.cloud),
             ("provider", &identity.provider),
+            ("vendor", &identity.vendor),
             ("region", &identity.region),
             ("service", &identity.service),
             ("front", &identity.front),
@@ -168,5 +169,8 @@ pub fn vocabulary(addresses: &AddressTable, names: &NameTable) -> Vocabulary {
             vocabulary.extend(field, word.as_ref().map(ToString::to_string));
         }
     }
+    let words = |word: &Word| word.to_string();
+    vocabulary.extend("vendor", told.routes.vendors().map(words));
+    vocabulary.extend("residency_flags", told.routes.residency().iter().map(words));
     vocabulary
 }

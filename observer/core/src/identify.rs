@@ -9,3 +9,4 @@ pub mod feed;
 pub mod name;
 pub mod naming;
 pub mod path;
+pub mod route;

@@ -9,19 +9,26 @@ use observer_core::identify::{
     address::AddressTable,
     classify::{Tables, classify_word},
     name::NameTable,
+    route::RouteTable,
 };
 
 fuzz_target!(|word: &str| {
-    static TABLES: OnceLock<(AddressTable, NameTable)> = OnceLock::new();
-    let (addresses, names) = TABLES.get_or_init(|| {
+    static TABLES: OnceLock<(AddressTable, NameTable, RouteTable)> = OnceLock::new();
+    let (addresses, names, routes) = TABLES.get_or_init(|| {
         let addresses = AddressTable::embedded().expect("the embedded table is whole");
         (
             addresses,
             NameTable::embedded().expect("the embedded table is whole"),
+            RouteTable::embedded().expect("the embedded table is whole"),
         )
     });
     let is_url = word.contains("://");
-    match classify_word(Tables { addresses, names }, word) {
+    let tables = Tables {
+        addresses,
+        names,
+        routes,
+    };
+    match classify_word(tables, word) {
         Ok(found) => assert!(is_url || found.input == word),
         Err(error) => assert!(is_url || error.word == word),
     }

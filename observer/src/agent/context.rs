@@ -4,14 +4,12 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 use observer_core::{
-    identify::{address::AddressTable, name::NameTable},
-    judge::contract::RuleSet,
-    model::record::RecordContext,
+    identify::address::AddressTable, judge::contract::RuleSet, model::record::RecordContext,
     price::book::Book,
 };
 
 use super::reload::with_config;
-use crate::config::Loaded;
+use crate::{catalog::NameTables, config::Loaded};
 
 /// As of the start; a reload changes a part of it.
 ///
@@ -19,7 +17,7 @@ use crate::config::Loaded;
 /// Where the kernel tells neither name nor boot.
 pub fn of(
     loaded: &Loaded,
-    (addresses, names, book): (&AddressTable, &NameTable, &Book),
+    (addresses, names, book): (&AddressTable, &NameTables, &Book),
 ) -> Result<RecordContext> {
     let host = match &loaded.config.host {
         Some(host) => host.clone(),
@@ -49,7 +47,8 @@ pub fn with_rules(context: &RecordContext, rules: Option<&RuleSet>) -> RecordCon
     }
 }
 
-/// Names both tables.
-pub fn catalog_version(addresses: &AddressTable, names: &NameTable) -> String {
-    format!("{}+{}", addresses.version(), &names.sha256()[..12])
+/// Names all three tables.
+pub fn catalog_version(addresses: &AddressTable, names: &NameTables) -> String {
+    let [names, routes] = names.sha256().map(|hash| &hash[..12]);
+    format!("{}+{names}+{routes}", addresses.version())
 }

@@ -179,13 +179,13 @@ impl Agent {
         let files = files(&settings.loaded.config);
         let networks = files.addresses()?;
         let addresses = networks.table;
-        let mut names = Names::new(files.names()?, networks.zones);
+        let mut names = Names::new(files.name_tables()?, networks.zones);
         names.declare(declared(&settings.loaded.config.paths));
         let pricing = prices::pricing(&settings.loaded.config.price)?;
         let files = &settings.loaded.config.contracts.files;
-        let rules = contracts::named(files, &addresses, names.table())?.map(Arc::new);
+        let rules = contracts::named(files, &addresses, names.tables())?.map(Arc::new);
         let tellers = Tellers::new(&settings.loaded.config.contracts)?;
-        let versions = (&addresses, names.table(), &**pricing.book());
+        let versions = (&addresses, names.tables(), &**pricing.book());
         let context = context::of(&settings.loaded, versions)?;
         let context = Arc::new(context::with_rules(&context, rules.as_deref()));
         let mut earlier = output::earlier(flows, &context.boot_id)?;

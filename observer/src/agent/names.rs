@@ -7,7 +7,6 @@ use observer_core::{
     decode::{self, Heard, Speech},
     identify::{
         combine::Combined,
-        name::NameTable,
         naming::Naming,
         path::{Asks, Declared, Ends, Leaving, SayingId, Zones, path_kind},
     },
@@ -22,6 +21,7 @@ use observer_core::{
 };
 
 use super::Agent;
+use crate::catalog::NameTables;
 
 /// Identities with their paths that are kept ready; they are made again when there are more.
 const IDENTITIES_MAX: usize = 8_192;
@@ -29,7 +29,7 @@ const IDENTITIES_MAX: usize = 8_192;
 const FORGET_TICKS: u32 = 6;
 
 pub struct Names {
-    table: NameTable,
+    tables: NameTables,
     speech: Speech,
     naming: Naming,
     source: SourcePlace,
@@ -54,9 +54,9 @@ pub struct FarEnd {
 }
 
 impl Names {
-    pub fn new(table: NameTable, zones: Zones) -> Self {
+    pub fn new(tables: NameTables, zones: Zones) -> Self {
         Self {
-            table,
+            tables,
             speech: Speech::default(),
             naming: Naming::default(),
             source: SourcePlace::default(),
@@ -69,16 +69,16 @@ impl Names {
         }
     }
 
-    /// Goes by other names from now on, and by other networks.
-    pub fn replace(&mut self, table: NameTable, zones: Zones) {
-        self.table = table;
+    /// Goes by other names and requests from now on, and by other networks.
+    pub fn replace(&mut self, tables: NameTables, zones: Zones) {
+        self.tables = tables;
         self.zones = zones;
         self.naming.forget_identities();
         self.identities.clear();
     }
 
-    pub const fn table(&self) -> &NameTable {
-        &self.table
+    pub const fn tables(&self) -> &NameTables {
+        &self.tables
     }
 
     /// Goes by other zones from now on.
@@ -129,7 +129,7 @@ impl Names {
         };
         let combined = self
             .naming
-            .of(&asked, (tag, address), &self.table, self.now_ns);
+            .of(&asked, (tag, address), &self.tables.names, self.now_ns);
         let zone = far.peer.and_then(|address| self.zones.find(address));
         let ends = Ends {
             local: flow.local.map(|end| end.address),

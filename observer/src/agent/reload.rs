@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Result;
 use observer_core::{
     aggregate::SeriesSettings,
-    identify::name::NameTable,
     judge::contract::RuleSet,
     model::{record::RecordContext, time::UnixUs},
     price::plan::Pricing,
@@ -18,7 +17,7 @@ use super::{
     settings::{Settings, declared, files, overrides, series},
 };
 use crate::{
-    catalog::Networks,
+    catalog::{NameTables, Networks},
     config::{Config, Loaded, Sources},
     contracts,
     metrics::{self, Shared, Web, WebConfig},
@@ -137,7 +136,7 @@ impl Reload {
         let series = series(config)?;
         let pricing = prices::pricing(&config.price)?;
         let files = files(config);
-        let (networks, names) = (files.addresses()?, files.names()?);
+        let (networks, names) = (files.addresses()?, files.name_tables()?);
         let rules = contracts::named(&config.contracts.files, &networks.table, &names);
         publish_contracts(config, shared, rules.is_ok());
         let rules = rules?.map(Arc::new);
@@ -180,12 +179,12 @@ impl Agent {
     ///
     /// # Errors
     /// Where there is no room for the table; the old ones stay in force.
-    fn replace_catalogue(&mut self, networks: Networks, names: NameTable) -> Result<()> {
+    fn replace_catalogue(&mut self, networks: Networks, names: NameTables) -> Result<()> {
         let addresses = networks.table;
         let catalogue = &mut self.tables.catalogue;
         let current = self.tables.names.get_mut();
         let has_new_networks = catalogue.table().sha256() != addresses.sha256();
-        let has_new_names = current.table().sha256() != names.sha256();
+        let has_new_names = current.tables().sha256() != names.sha256();
         if !has_new_networks && !has_new_names {
             current.set_zones(networks.zones);
             return Ok(());
@@ -196,7 +195,7 @@ impl Agent {
             catalogue.take(addresses, numbers);
         }
         current.replace(names, networks.zones);
-        let version = context::catalog_version(catalogue.table(), current.table());
+        let version = context::catalog_version(catalogue.table(), current.tables());
         eprintln!("observer: catalogue `{version}` is in force");
         self.context = Arc::new(RecordContext {
             catalog_version: Some(version),

@@ -93,6 +93,7 @@ pub fn files(config: &Config) -> Files {
         table: config.catalog.table.clone(),
         networks: config.catalog.networks.clone(),
         names: config.catalog.names.clone(),
+        routes: config.catalog.routes.clone(),
     }
 }
 

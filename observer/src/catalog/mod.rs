@@ -14,6 +14,7 @@ use observer_core::identify::{
     feed::{self, FEED_BYTES_MAX, Feed, Told, merge},
     name::NameTable,
     path::Zones,
+    route::{self, RouteTable},
 };
 
 pub use self::update::{Taken, Update, Wanted};
@@ -31,6 +32,8 @@ pub struct Files {
     pub networks: Option<PathBuf>,
     /// The operator's own names (patterns), which go before all others.
     pub names: Option<PathBuf>,
+    /// The operator's own requests (YAML), which go before all others.
+    pub routes: Option<PathBuf>,
 }
 
 /// What is known of networks.
@@ -38,6 +41,20 @@ pub struct Networks {
     pub table: AddressTable,
     /// Of the operator's own networks.
     pub zones: Zones,
+}
+
+/// What host names and requests say.
+#[derive(Debug)]
+pub struct NameTables {
+    pub names: NameTable,
+    pub routes: RouteTable,
+}
+
+impl NameTables {
+    /// Both tables' hashes, hexadecimal.
+    pub fn sha256(&self) -> [&str; 2] {
+        [self.names.sha256(), self.routes.sha256()]
+    }
 }
 
 impl Files {
@@ -74,11 +91,18 @@ impl Files {
         })
     }
 
-    /// The name table.
+    /// The tables of names and of requests.
     ///
     /// # Errors
     /// As [`addresses`](Self::addresses).
-    pub fn names(&self) -> Result<NameTable> {
+    pub fn name_tables(&self) -> Result<NameTables> {
+        Ok(NameTables {
+            names: self.names()?,
+            routes: self.routes()?,
+        })
+    }
+
+    fn names(&self) -> Result<NameTable> {
         let Some(path) = &self.names else {
             return NameTable::embedded().context("read the embedded name table");
         };
@@ -86,6 +110,17 @@ impl Files {
         let text = String::from_utf8(bytes)
             .with_context(|| format!("read `{}`: it is not UTF-8", path.display()))?;
         NameTable::with_overlay(&text).with_context(|| format!("take `{}`", path.display()))
+    }
+
+    fn routes(&self) -> Result<RouteTable> {
+        let Some(path) = &self.routes else {
+            return RouteTable::embedded().context("read the embedded table of requests");
+        };
+        let bytes = read(path, route::FILE_BYTES_MAX as u64)?;
+        let text = String::from_utf8(bytes)
+            .with_context(|| format!("read `{}`: it is not UTF-8", path.display()))?;
+        let table = RouteTable::with_overlay(&path.display().to_string(), &text);
+        table.context("take a table of requests")
     }
 }
 

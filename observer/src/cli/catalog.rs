@@ -85,6 +85,9 @@ pub struct Tables {
     /// Names of your own (patterns), which go before all others.
     #[arg(long, value_name = "FILE")]
     pub names: Option<PathBuf>,
+    /// Requests of your own (YAML), which go before all others.
+    #[arg(long, value_name = "FILE")]
+    pub routes: Option<PathBuf>,
 }
 
 impl Tables {
@@ -93,6 +96,7 @@ impl Tables {
             table: self.table.clone(),
             networks: self.networks.clone(),
             names: self.names.clone(),
+            routes: self.routes.clone(),
         }
     }
 }

@@ -28,10 +28,11 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let files = arguments.tables.files();
-    let (addresses, names) = (files.addresses()?.table, files.names()?);
+    let (addresses, told) = (files.addresses()?.table, files.name_tables()?);
     let tables = Tables {
         addresses: &addresses,
-        names: &names,
+        names: &told.names,
+        routes: &told.routes,
     };
     // Buffered: a stream of a million words is one of a few thousand writes.
     let mut out = BufWriter::with_capacity(64 << 10, stdout().lock());

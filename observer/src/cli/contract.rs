@@ -105,7 +105,7 @@ pub fn vocabulary(tables: &Tables) -> Result<Vocabulary> {
     let files = tables.files();
     Ok(contracts::vocabulary(
         &files.addresses()?.table,
-        &files.names()?,
+        &files.name_tables()?,
     ))
 }
 

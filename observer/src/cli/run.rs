@@ -135,7 +135,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
                 .check_address(address, loaded.config.listen_plain)?;
         }
         let files = files(&loaded.config);
-        let (networks, names) = (files.addresses()?, files.names()?);
+        let (networks, names) = (files.addresses()?, files.name_tables()?);
         contracts::named(&loaded.config.contracts.files, &networks.table, &names)?;
         crate::prices::pricing(&loaded.config.price)?;
         print(&match output {

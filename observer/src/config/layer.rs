@@ -121,6 +121,7 @@ keys! {
     catalog_table: FilePath = "catalog.table", None, Live;
     catalog_networks: FilePath = "catalog.networks", None, Live;
     catalog_names: FilePath = "catalog.names", None, Live;
+    catalog_routes: FilePath = "catalog.routes", None, Live;
     price_files: Words = "price.files", None, Live;
     price_assumption: Assumption = "price.assumption", None, Live;
     price_volumes: ByName<Volume> = "price.volumes", None, Live;

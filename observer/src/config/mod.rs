@@ -89,6 +89,8 @@ pub struct Catalog {
     pub table: Option<PathBuf>,
     pub networks: Option<PathBuf>,
     pub names: Option<PathBuf>,
+    /// The operator's own requests, which go before all others.
+    pub routes: Option<PathBuf>,
 }
 
 /// What the operator says of prices.
@@ -166,6 +168,7 @@ impl Config {
                 table: layer.catalog_table.map(|path| path.0),
                 networks: layer.catalog_networks.map(|path| path.0),
                 names: layer.catalog_names.map(|path| path.0),
+                routes: layer.catalog_routes.map(|path| path.0),
             },
             source: Source {
                 cloud: layer.source_cloud.map(|word| word.0),

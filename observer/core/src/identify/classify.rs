@@ -1,6 +1,8 @@
 //! One word of the command line: the object that `observer classify` prints. Asks nobody: what name and address do not say
 //! is null.
 
+mod url;
+
 use std::{
     borrow::Cow,
     net::{IpAddr, Ipv6Addr},
@@ -10,11 +12,13 @@ use idna::AsciiDenyList;
 use serde::Serialize;
 use thiserror::Error;
 
+use self::url::Url;
 use super::{
     address::AddressTable,
     combine::{Signals, combine},
     name::NameTable,
     path::{Declared, Ends, path_kind},
+    route::{RouteTable, Typed},
 };
 use crate::model::{
     host_name::HostName,
@@ -63,10 +67,11 @@ impl Classification {
             service: identity.service,
             api_family: identity.api_family,
             api_state: identity.api_state.unwrap_or(ApiState::Unknown),
-            method: None,
-            route: None,
-            model: None,
-            residency_flags: None,
+            method: identity.method,
+            route: identity.route,
+            model: identity.model,
+            residency_flags: (!identity.residency_flags.is_empty())
+                .then_some(identity.residency_flags),
             front: identity.front,
             path_kind: identity.path_kind.unwrap_or(PathKind::Unknown),
             basis: identity.basis,
@@ -91,10 +96,11 @@ pub struct ClassifyError {
 pub struct Tables<'t> {
     pub addresses: &'t AddressTable,
     pub names: &'t NameTable,
+    pub routes: &'t RouteTable,
 }
 
-/// An address, a host name, `host@address`, a URL or `METHOD URL`. Of a URL only the host is looked at, and nothing else of
-/// it is given back: user, path and query may hold secrets.
+/// An address, a host name, `host@address`, a URL or `METHOD URL`. Of a URL only the host is looked at, of one with a method the
+/// path too, up to `?`. Nothing else of it is given back: user, path and query may hold secrets.
 pub fn classify_word(tables: Tables<'_>, word: &str) -> Result<Classification, ClassifyError> {
     let failed = |what: &str| ClassifyError {
         word: shown(word).to_owned(),
@@ -105,28 +111,31 @@ pub fn classify_word(tables: Tables<'_>, word: &str) -> Result<Classification, C
         found.input = word.into();
         return Ok(found);
     }
-    if let Some((host, has_method)) = url_host(word) {
-        let mut found = match address_of(host) {
+    if let Some(url) = Url::of(word) {
+        let typed = url
+            .request()
+            .and_then(|request| tables.routes.typed(&request));
+        let mut found = match address_of(url.host) {
             Some(address) => classify_address(tables.addresses, address),
             None => {
-                let name = host_name(host).map_err(|what| failed(&what))?;
-                classify_name(tables, &name, None)
+                let name = host_name(url.host).map_err(|what| failed(&what))?;
+                classify_name(tables, &name, None, typed.as_ref())
             }
         };
         found.input = shown(word).into();
-        found.method = has_method.map(Word::from);
+        found.method = url.method.map(Word::from);
         return Ok(found);
     }
     if let Some((host, address)) = word.split_once('@') {
         let address =
             address_of(address).ok_or_else(|| failed("what stands behind `@` is no address"))?;
         let name = host_name(host).map_err(|what| failed(&what))?;
-        let mut found = classify_name(tables, &name, Some(address));
+        let mut found = classify_name(tables, &name, Some(address), None);
         found.input = word.into();
         return Ok(found);
     }
     let name = host_name(word).map_err(|what| failed(&what))?;
-    let mut found = classify_name(tables, &name, None);
+    let mut found = classify_name(tables, &name, None, None);
     found.input = word.into();
     Ok(found)
 }
@@ -143,29 +152,6 @@ fn shown(word: &str) -> &str {
         }
         Some(_) | None => scheme,
     }
-}
-
-/// Host and method of a URL; `None` for what is none.
-fn url_host(word: &str) -> Option<(&str, Option<&str>)> {
-    let (before, rest) = word.split_once("://")?;
-    let (method, scheme) = match before.split_once(' ') {
-        Some((method, scheme)) => (Some(method), scheme.trim()),
-        None => (None, before),
-    };
-    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
-    if !is_word(scheme) || !method.is_none_or(is_word) {
-        return None;
-    }
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let authority = rest.get(..end)?;
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    let without_port = match host.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        Some(_) | None => host,
-    };
-    Some((without_port, method))
 }
 
 fn address_of(text: &str) -> Option<IpAddr> {
@@ -186,7 +172,12 @@ fn host_name(text: &str) -> Result<HostName, String> {
 }
 
 /// What a name says, over what the address says where there is one.
-fn classify_name(tables: Tables<'_>, name: &HostName, address: Option<IpAddr>) -> Classification {
+fn classify_name(
+    tables: Tables<'_>,
+    name: &HostName,
+    address: Option<IpAddr>,
+    request: Option<&Typed>,
+) -> Classification {
     let of_address = match address {
         Some(address) => {
             let inner = nat64_inner(address).unwrap_or(address);
@@ -207,6 +198,7 @@ fn classify_name(tables: Tables<'_>, name: &HostName, address: Option<IpAddr>) -
         asked: Some(&asked),
         resolved: &[],
         blind: None,
+        request,
     };
     let mut combined = combine(&signals, tables.names);
     let ends = Ends {
@@ -245,7 +237,12 @@ pub fn nat64_inner(address: IpAddr) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
+
+    static ROUTES: LazyLock<RouteTable> =
+        LazyLock::new(|| RouteTable::embedded().expect("the embedded table is whole"));
 
     fn table() -> AddressTable {
         AddressTable::embedded().expect("the embedded table is whole")
@@ -260,6 +257,7 @@ mod tests {
         super::classify_word(
             Tables {
                 addresses: table,
+                routes: &ROUTES,
                 names: &names,
             },
             word,
@@ -412,6 +410,10 @@ mod tests {
             (
                 "POST https://user:pass@bedrock-runtime.us-east-1.amazonaws.com:443/model/x?y=z",
                 "amazon aws - bedrock-runtime us-east-1 unknown POST unknown server_name likely",
+            ),
+            (
+                "POST https://bedrock-runtime.us-east-1.amazonaws.com/model/us.openai.gpt-x/converse?y=z",
+                "amazon aws - bedrock-runtime us-east-1 stateless POST unknown route likely",
             ),
             (
                 "https://bedrock.us-east-1.amazonaws.com",

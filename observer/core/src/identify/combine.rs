@@ -12,7 +12,7 @@
 
 mod merge;
 
-use super::name::NameIdentity;
+use super::{name::NameIdentity, route::Typed};
 use crate::model::{
     host_name::HostName,
     identity::{Basis, Confidence, Identity, Word},
@@ -31,6 +31,8 @@ pub struct Signals<'s> {
     pub resolved: &'s [Resolved],
     /// Why the client's words are not known, where they could have been.
     pub blind: Option<BlindReason>,
+    /// The request that is under way, once it has been read.
+    pub request: Option<&'s Typed>,
 }
 
 /// A name that an address was the answer to.
@@ -63,14 +65,19 @@ pub struct Combined {
 
 /// The identity that all signals together give.
 pub fn combine(signals: &Signals<'_>, names: &impl Names) -> Combined {
-    let mut combined = match named(signals, names) {
-        Some(name) => merge::over_address(&name, signals.address),
+    let named = named(signals, names);
+    let mut combined = match &named {
+        Some(name) => merge::over_address(name, signals.address),
         None => Combined {
             identity: signals.address.clone(),
             ..Combined::default()
         },
     };
     let identity = &mut combined.identity;
+    if let Some(request) = signals.request {
+        let host = named.as_ref().and_then(|named| named.known.as_ref());
+        merge::request(identity, host, request);
+    }
     if identity.server_name.is_none() {
         identity.blind_reason = blind_reason(signals, names);
         if let Some(several) = several(signals, names) {

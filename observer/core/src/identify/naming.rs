@@ -123,6 +123,7 @@ impl Naming {
             asked: asked.as_deref(),
             resolved: &resolved,
             blind,
+            request: None,
         };
         let combined = Arc::new(combine(&signals, names));
         if self.identities.len() >= IDENTITIES_MAX {

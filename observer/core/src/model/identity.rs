@@ -180,6 +180,13 @@ pub struct Identity {
     pub api_family: Option<ApiFamily>,
     /// `None` is written as `unknown`.
     pub api_state: Option<ApiState>,
+    /// Of the request that is under way.
+    pub method: Option<Word>,
+    /// Template that its path fits.
+    pub route: Option<Word>,
+    pub model: Option<Word>,
+    /// What the request says of where it may be processed.
+    pub residency_flags: Vec<Word>,
     /// The CDN or proxy standing before the service; the hosting cloud is then not known.
     pub front: Option<Word>,
     /// `None` is written as `unknown`.

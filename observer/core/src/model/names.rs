@@ -65,12 +65,14 @@ macro_rules! words {
 
 mod contracts;
 mod prices;
+mod requests;
 mod series;
 
 pub use contracts::{Severity, Verdict};
 pub use prices::{
     BilledDirection, CostAssumption, CostSide, PriceStatus, RateKind, UnpricedReason,
 };
+pub use requests::Streaming;
 pub use series::{Label, SeriesMetric};
 
 /// What stands in a label, and in the few record fields that are never null, where nothing is known.

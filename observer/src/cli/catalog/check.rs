@@ -23,7 +23,7 @@ use super::{
     super::{Output, print},
     Tables,
 };
-use crate::catalog;
+use crate::catalog::{self, NameTables};
 
 #[derive(Debug, Args)]
 pub struct Verify {
@@ -48,12 +48,13 @@ pub fn verify(arguments: &Verify) -> Result<ExitCode> {
             );
         }
     }
-    let names = files.names()?;
+    let told = files.name_tables()?;
     print(&format!(
-        "whole: {} networks, each of them found, version {}; {} name patterns\n",
+        "whole: {} networks, each of them found, version {}; {} name patterns, {} templates of requests\n",
         table.prefixes().len(),
         table.version(),
-        names.patterns()
+        told.names.patterns(),
+        told.routes.templates()
     ))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -144,7 +145,7 @@ pub fn test(arguments: &Test) -> Result<ExitCode> {
     let path = arguments.file.display();
     let text = fs::read_to_string(&arguments.file).with_context(|| format!("read `{path}`"))?;
     let files = arguments.tables.files();
-    let (addresses, names) = (files.addresses()?.table, files.names()?);
+    let (addresses, names) = (files.addresses()?.table, files.name_tables()?);
     let (mut lines, mut wrong) = (0, 0);
     for (at, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -195,12 +196,12 @@ impl<'l> Expectation<'l> {
         })
     }
 
-    fn unmet(
-        &self,
-        addresses: &AddressTable,
-        names: &observer_core::identify::name::NameTable,
-    ) -> Result<Vec<String>> {
-        let tables = classify::Tables { addresses, names };
+    fn unmet(&self, addresses: &AddressTable, told: &NameTables) -> Result<Vec<String>> {
+        let tables = classify::Tables {
+            addresses,
+            names: &told.names,
+            routes: &told.routes,
+        };
         let found = match classify_word(tables, &self.word) {
             Ok(found) => serde_json::to_value(found)?,
             Err(error) => return Ok(vec![error.to_string()]),

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, process::ExitCode};
 use anyhow::Result;
 use clap::Args;
 use observer_core::{
-    identify::{address::AddressTable, name::NameTable},
+    identify::address::AddressTable,
     model::{
         identity::{Basis, Confidence},
         names::{ApiFamily, ApiState, BlindReason, PathKind},
@@ -17,6 +17,7 @@ use super::{
     super::{Output, print},
     Tables,
 };
+use crate::catalog::NameTables;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -34,7 +35,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         words(arguments.output)?
     } else {
         let files = arguments.tables.files();
-        let (addresses, names) = (files.addresses()?.table, files.names()?);
+        let (addresses, names) = (files.addresses()?.table, files.name_tables()?);
         match arguments.output {
             Output::Json => format!(
                 "{}\n",
@@ -85,7 +86,8 @@ fn words(output: Output) -> Result<String> {
     Ok(text)
 }
 
-fn object(addresses: &AddressTable, names: &NameTable) -> Value {
+fn object(addresses: &AddressTable, told: &NameTables) -> Value {
+    let (names, routes) = (&told.names, &told.routes);
     let source = |source: &observer_core::identify::address::contents::Source| {
         json!({
             "name": source.name,
@@ -111,10 +113,15 @@ fn object(addresses: &AddressTable, names: &NameTable) -> Value {
             "patterns": names.patterns(),
             "aws_services": names.aws_services(),
         },
+        "routes": {
+            "sha256": routes.sha256(),
+            "templates": routes.templates(),
+        },
     })
 }
 
-fn table(addresses: &AddressTable, names: &NameTable) -> Result<String> {
+fn table(addresses: &AddressTable, told: &NameTables) -> Result<String> {
+    let (names, routes) = (&told.names, &told.routes);
     let mut text = String::new();
     let sources = addresses.sources();
     let titled = |source: &observer_core::identify::address::contents::Source| {
@@ -149,6 +156,12 @@ fn table(addresses: &AddressTable, names: &NameTable) -> Result<String> {
         names.aws_services(),
         names.date(),
         names.sha256(),
+    )?;
+    writeln!(
+        text,
+        "requests: {} templates, sha256 {}",
+        routes.templates(),
+        routes.sha256(),
     )?;
     Ok(text)
 }

@@ -2,8 +2,11 @@
 
 use super::{Combined, Named, api_state};
 use crate::{
-    identify::name::NameIdentity,
-    model::identity::{Confidence, Identity, Word},
+    identify::{
+        name::NameIdentity,
+        route::{Dialect, Typed},
+    },
+    model::identity::{Basis, Confidence, Identity, Word},
 };
 
 /// Words of the address table for what is no cloud's.
@@ -69,6 +72,39 @@ pub(super) fn prepend(identity: &mut Identity, clause: &str) {
         Some(_) | None => clause.to_owned(),
     };
     identity.evidence = Some(evidence.into());
+}
+
+/// Lays what a request is over an identity: its state, and the vendor where the path tells.
+pub(super) fn request(identity: &mut Identity, host: Option<&NameIdentity>, request: &Typed) {
+    identity.method = Some(request.method.clone());
+    let Some(route) = host.and_then(|host| request.on(host)) else {
+        return;
+    };
+    let kind = &route.kind;
+    identity.route = Some(route.template.clone());
+    identity.model.clone_from(&route.model);
+    identity.residency_flags.clone_from(&route.residency_flags);
+    identity.api_state = Some(kind.state);
+    if let Dialect::Family(family) = kind.dialect {
+        identity.api_family = identity.api_family.or(Some(family));
+    }
+    identity.vendor = route.vendor.clone().or_else(|| identity.vendor.clone());
+    identity.basis = Some(Basis::Route);
+    if !kind.verified {
+        identity.confidence = identity.confidence.min(Some(Confidence::Likely));
+    }
+    let unseen = kind
+        .unseen
+        .map(|state| format!(", {} if the body is not seen", state.word()));
+    let clause = format!(
+        "request `{} {}`: {}{}: {}",
+        request.method,
+        route.template,
+        kind.state.word(),
+        unseen.unwrap_or_default(),
+        kind.why
+    );
+    prepend(identity, &clause);
 }
 
 fn words(known: &NameIdentity) -> &str {

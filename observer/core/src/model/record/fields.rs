@@ -169,10 +169,10 @@ fields! { |r|
         service: Text "" nullable, since 1, "Service of the provider." => &r.identity.service;
         api_family: Text "" nullable, since 1, "Dialect spoken; null where the host speaks several and nothing tells which." [ApiFamily::WORDS] => r.identity.api_family;
         api_state: Text "" required, since 1, "Whether the provider keeps state." [ApiState::WORDS] => r.identity.api_state.unwrap_or(ApiState::Unknown);
-        method: Text "" nullable, since 1, "Request method." => NOT_SEEN;
-        route: Text "" nullable, since 1, "Matched route template; never the path." => NOT_SEEN;
-        model: Text "" nullable, since 1, "Model id." => NOT_SEEN;
-        residency_flags: TextList "" nullable, since 1, "What the request says of where it may be processed." => NOT_SEEN;
+        method: Text "" nullable, since 1, "Request method." => &r.identity.method;
+        route: Text "" nullable, since 1, "Matched route template; never the path." => &r.identity.route;
+        model: Text "" nullable, since 1, "Model id, or name of a deployment, as the path has it." => &r.identity.model;
+        residency_flags: TextList "" nullable, since 1, "What the request says of where it may be processed." => known(&r.identity.residency_flags);
         front: Text "" nullable, since 1, "CDN or proxy before the service; the hosting cloud then cannot be seen." => &r.identity.front;
         path_kind: Text "" required, since 1, "Path the bytes took." [PathKind::WORDS] => r.identity.path_kind.unwrap_or(PathKind::Unknown);
         path_elements: TextList "" nullable, since 1, "Gateways on the path, as the operator declared them." => known(&r.identity.path_elements);

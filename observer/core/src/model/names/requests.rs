@@ -1,0 +1,21 @@
+//! Words of requests.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+words! {
+    /// How an answer comes where it does not come at once.
+    Streaming {
+        /// As server-sent events where the body asks for it.
+        Asked = "asked",
+        /// As Amazon's event stream.
+        EventStream = "event_stream",
+        /// In chunks of JSON, or server-sent events.
+        Chunks = "chunks",
+        /// Over a WebSocket.
+        Websocket = "websocket",
+        /// Both ways at once over HTTP/2.
+        Bidirectional = "bidirectional",
+    }
+}
