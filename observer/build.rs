@@ -187,8 +187,10 @@ fn compile(target_dir: &Path, library: Option<&Path>, log: bool) -> Result<PathB
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("RUSTFLAGS")
         .env_remove("RUSTC_WORKSPACE_WRAPPER");
-    if log {
-        cargo.args(["--features", "log"]);
+    let arch = bpf_target_arch()?;
+    let features = [("log", log), ("x86_64", arch == "x86_64")];
+    for (feature, _) in features.iter().filter(|(_, is_on)| *is_on) {
+        cargo.args(["--features", feature]);
     }
     if let Some(library) = library {
         cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);

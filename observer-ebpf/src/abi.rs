@@ -5,11 +5,12 @@
 pub mod capture;
 pub mod field;
 pub mod note;
+pub mod request;
 
 use core::mem::{offset_of, size_of};
 
 /// Raised by hand whenever a struct, a constant's meaning or a map's declaration in this crate changes.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Index of the sent half of every `[_; 2]` counter.
 pub const EGRESS: usize = 0;
@@ -218,7 +219,9 @@ pub struct Flow {
     pub netns_inode: u32,
     /// Which life of `pid` owns the socket, see [`note::Note::process`]; 0 = not known.
     pub process: u32,
-    pub _pad: u32,
+    /// `bytes_received` of the TCP socket, its lower half, when the first payload after an answer left: where the next
+    /// answer begins.
+    pub asked_received: u32,
 }
 
 impl Flow {
@@ -442,10 +445,12 @@ pub enum Lost {
     NoteRing = 6,
     /// Bytes that name a flow did not fit into the ring of captures.
     CaptureRing = 7,
+    /// Plaintext of a request of which it cannot be said on which socket it was sent.
+    Request = 8,
 }
 
 /// Number of [`Lost`] variants.
-pub const LOSSES: u32 = 8;
+pub const LOSSES: u32 = 9;
 
 /// Key of the address table: a network in the IPv6 space (IPv4 under ::ffff:0:0/96), laid out as the kernel's
 /// `struct bpf_lpm_trie_key` wants it.

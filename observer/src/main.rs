@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod contracts;
 mod files;
+mod libraries;
 mod metrics;
 mod place;
 mod prices;

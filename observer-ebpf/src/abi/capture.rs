@@ -1,6 +1,6 @@
 //! The bytes of packets that the kernel half hands over so that a flow can be named. This is the closed list: TLS
-//! handshake bytes, QUIC Initial packets, DNS answers, the target that a proxy was told, the `Host` of a plain request.
-//! Nothing else of a payload leaves the kernel.
+//! handshake bytes, QUIC Initial packets, DNS answers, the target that a proxy was told, the `Host` of a plain request, method
+//! and path of a request up to the first space or `?`. Nothing else of a payload leaves the kernel.
 
 use core::mem::size_of;
 
@@ -32,6 +32,9 @@ pub const HOST: u8 = 5;
 pub const CONNECT: u8 = 6;
 /// [`Head::kind`]: a SOCKS5 request from its address type on: ATYP, DST.ADDR, DST.PORT (RFC 1928, section 4).
 pub const SOCKS: u8 = 7;
+
+/// [`Head::kind`]: a [`Boundary`](super::request::Boundary), and behind it method, space and path of a request.
+pub const REQUEST: u8 = 8;
 
 /// [`Head::flags`]: more of this hand-over's unit belonged here, and was beyond a bound.
 pub const CUT: u8 = 1;

@@ -41,6 +41,10 @@ fields! {
     CgroupRoot = "cgroup"."root",
     NodeId = "kernfs_node"."id",
     RootHierarchy = "cgroup_root"."hierarchy_id",
+    /// 16 bits since 5.6.
+    SockProtocol = "sock"."sk_protocol",
+    TcpWriteSeq = "tcp_sock"."write_seq",
+    TcpReceived = "tcp_sock"."bytes_received",
 }
 
 /// Number of fields.

@@ -136,7 +136,7 @@ fn count_packet<const AT: usize>(
             return AT == EGRESS && is_first && (*flow).initiator != initiator::REMOTE;
         }
         let names = if AT == EGRESS {
-            tcp_egress(flow, &packet, headers, &size)
+            tcp_egress(flow, &packet, headers, &size, sk)
         } else {
             tcp_ingress(flow, headers, &size);
             false
@@ -151,7 +151,13 @@ fn count_packet<const AT: usize>(
 
 /// Runs under the socket lock: plain adds suffice. Says whether new payload went out in which a name is looked for.
 #[inline(always)]
-unsafe fn tcp_egress(flow: *mut Flow, packet: &SocketSkb, headers: &Headers, size: &Size) -> bool {
+unsafe fn tcp_egress(
+    flow: *mut Flow,
+    packet: &SocketSkb,
+    headers: &Headers,
+    size: &Size,
+    sk: *mut bpf_sock,
+) -> bool {
     // SAFETY: `flow` is live storage; the egress fields have this one writer.
     unsafe {
         let before = Sent {
@@ -178,6 +184,9 @@ unsafe fn tcp_egress(flow: *mut Flow, packet: &SocketSkb, headers: &Headers, siz
         // What a server waits for is its client's next thought, not a first byte.
         if sent.request_ns != before.request_ns && (*flow).initiator != initiator::REMOTE {
             (*flow).request_ns = sent.request_ns;
+            if before.request_ns == 0 && maps::requests_on() != 0 {
+                note_asked(flow, sk);
+            }
         }
         let way = &raw mut (*flow).sent;
         (*way).device_bytes += size.device_bytes;
@@ -198,6 +207,18 @@ unsafe fn tcp_egress(flow: *mut Flow, packet: &SocketSkb, headers: &Headers, siz
             look::note_again(packet.0, (size.payload_bytes - bytes.payload_bytes) as u32);
         }
         names
+    }
+}
+
+/// Notes how much had been received when a request began to leave. Under the socket lock.
+#[inline(always)]
+unsafe fn note_asked(flow: *mut Flow, sk: *mut bpf_sock) {
+    // SAFETY: `flow` is live storage; the verifier checks the socket pointer.
+    unsafe {
+        let tcp = bpf_tcp_sock(sk);
+        if !tcp.is_null() {
+            (*flow).asked_received = (*tcp).bytes_received as u32;
+        }
     }
 }
 

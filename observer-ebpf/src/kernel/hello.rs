@@ -7,10 +7,13 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
-use observer_ebpf::abi::{
-    EGRESS, Flow,
-    capture::{self, CHUNK_BYTES, LOOK_BYTES_MAX},
-    flag, initiator,
+use observer_ebpf::{
+    abi::{
+        EGRESS, Flow,
+        capture::{self, CHUNK_BYTES, LOOK_BYTES_MAX},
+        flag, initiator,
+    },
+    request::{begins, is_request},
 };
 
 use super::{
@@ -103,7 +106,7 @@ unsafe fn begin(
             *flags |= flag::PROXY as u16;
             (*scratch).look.next = length;
             let _ = PENDING.insert((*flow).cookie, (*scratch).look, 0);
-        } else if is_request(first) {
+        } else if is_request(first) || begins(first, b"PRI ") {
             *flags |= flag::HTTP as u16;
             let found = host(skb, scratch, at, length) != 0;
             end(flow, !found);
@@ -124,29 +127,6 @@ const fn is_record(first: u64, length: u32) -> bool {
 #[inline(always)]
 const fn is_socks_greeting(first: u64, length: u32) -> bool {
     first >> 56 == 5 && length > 2 && length as u64 == 2 + (first >> 48 & 0xff)
-}
-
-/// A method of HTTP/1 and a space, or the preface of HTTP/2.
-#[inline(always)]
-const fn is_request(first: u64) -> bool {
-    const fn begins(first: u64, word: &[u8]) -> bool {
-        let mut wanted = 0;
-        let mut at = 0;
-        while at < word.len() {
-            wanted = wanted << 8 | word[at] as u64;
-            at += 1;
-        }
-        first >> (64 - 8 * word.len()) == wanted
-    }
-    begins(first, b"GET ")
-        || begins(first, b"POST ")
-        || begins(first, b"PUT ")
-        || begins(first, b"HEAD ")
-        || begins(first, b"DELETE ")
-        || begins(first, b"PATCH ")
-        || begins(first, b"TRACE ")
-        || begins(first, b"OPTIONS ")
-        || begins(first, b"PRI ")
 }
 
 /// A later packet: of a hello under way, or of a dialogue with a proxy; whether it is TLS.

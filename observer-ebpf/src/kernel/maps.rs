@@ -2,6 +2,8 @@
 
 use core::ptr;
 
+#[cfg(target_arch = "bpf")]
+use observer_ebpf::abi::request::{CONNECTIONS_MAX, ConnectionKey, WRITES_MAX, Write};
 use observer_ebpf::abi::{
     Counters, EVENTS_BYTES, Flow, LOSSES, Lost, NOTES_BYTES, Origin, PREFIXES_MAX, PROCESSES_MAX,
     READS_BYTES, SLOTS_MAX, SlotKey, TAG_SETS_MAX, UDP_FLOWS_MAX, UPLINKS_MAX, UdpFlow, UdpKey,
@@ -108,6 +110,23 @@ pub static PENDING: LruHashMap<u64, Look, { PENDING_MAX as usize }> = LruHashMap
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static SCRATCH: PerCpuArray<Scratch, 2> = PerCpuArray::new();
 
+/// Plaintext of each thread that is not sent yet, by thread (`bpf_get_current_pid_tgid`): no other writes to an entry. A plain
+/// hash: an entry that an LRU one gives to others could be written by two. User space takes out what dead threads left.
+#[cfg(target_arch = "bpf")]
+#[aya_ebpf::macros::btf_map]
+pub static WRITES: HashMap<u64, Write, { WRITES_MAX as usize }> = HashMap::new();
+
+/// An empty entry of [`WRITES`], too long for a program's stack.
+#[cfg(target_arch = "bpf")]
+#[aya_ebpf::macros::btf_map]
+pub static NO_WRITE: Array<Write, 1> = Array::new();
+
+/// Socket cookie of each connection that has sent something. LRU: who falls out is found again.
+#[cfg(target_arch = "bpf")]
+#[aya_ebpf::macros::btf_map]
+pub static CONNECTIONS: LruHashMap<ConnectionKey, u64, { CONNECTIONS_MAX as usize }> =
+    LruHashMap::new();
+
 /// Where a socket's address becomes a number, see `peek`.
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static ADDRESS: PerCpuArray<u64, 1> = PerCpuArray::new();
@@ -142,6 +161,10 @@ pub static RTT_MIN_US_OFFSET: u32 = 0;
 #[unsafe(no_mangle)]
 pub static CAPTURES_ON: u32 = 0;
 
+/// 1 where requests are looked for.
+#[unsafe(no_mangle)]
+pub static REQUESTS_ON: u32 = 0;
+
 /// Bytes in [`EVENTS`] above which the agent is woken: a quarter of the ring, whose size the operator may change.
 #[unsafe(no_mangle)]
 pub static EVENTS_WAKEUP_BYTES: u32 = EVENTS_BYTES / 4;
@@ -168,6 +191,7 @@ loader_constant!(bytes_received_offset, BYTES_RECEIVED_OFFSET, u32);
 loader_constant!(srtt_us_offset, SRTT_US_OFFSET, u32);
 loader_constant!(rtt_min_us_offset, RTT_MIN_US_OFFSET, u32);
 loader_constant!(captures_on, CAPTURES_ON, u32);
+loader_constant!(requests_on, REQUESTS_ON, u32);
 loader_constant!(events_wakeup_bytes, EVENTS_WAKEUP_BYTES, u32);
 
 /// Atomic add without a result, which 5.10 takes.

@@ -13,10 +13,14 @@ mod look;
 mod maps;
 mod owner;
 mod peek;
+#[cfg(target_arch = "bpf")]
+mod plaintext;
 mod platform;
 mod process;
 mod quic;
 mod read;
+#[cfg(target_arch = "bpf")]
+mod sent;
 mod skb;
 mod slot;
 mod state;

@@ -13,7 +13,7 @@ pub mod target;
 mod totals;
 mod wire;
 
-pub use capture::capture;
+pub use capture::{capture, request};
 pub use note::{Note, note};
 pub use speech::{Heard, SPEECH_MAX, Speech};
 pub use totals::{flow, losses, remote_key, slot, udp_flow};

@@ -41,6 +41,8 @@ pub struct Pipeline {
     judge: Option<Judge>,
     violations: Violations,
     tick: u32,
+    /// Requests of which bytes were recorded before they were known.
+    late_requests: u64,
     /// Every flow that had changed before was handed over by then.
     read_until: UnixUs,
     read_ring_losses: u64,
@@ -141,6 +143,7 @@ impl Pipeline {
             judge: rules.map(Judge::new),
             violations: Violations::default(),
             tick: 0,
+            late_requests: 0,
             read_until: UnixUs::from_ns(started.unix_ns),
             read_ring_losses: 0,
         }
@@ -281,7 +284,25 @@ impl Pipeline {
         }
     }
 
+    /// Takes in a reading, in as many parts as it has requests of different kinds.
     fn apply(
+        &mut self,
+        flow: &FlowTotals,
+        interval: &Interval,
+        now: Moment,
+        lookup: &impl Lookup,
+        write: &mut impl FnMut(&FlowRecord),
+    ) {
+        while let Some(payload) = lookup.next_kind(flow) {
+            let (part, is_late) = self.table.at_payload(flow, payload);
+            self.late_requests = self.late_requests.saturating_add(is_late.into());
+            self.apply_part(&part, interval, now, lookup, write);
+            lookup.begin_next_kind(flow);
+        }
+        self.apply_part(flow, interval, now, lookup, write);
+    }
+
+    fn apply_part(
         &mut self,
         flow: &FlowTotals,
         interval: &Interval,
@@ -306,6 +327,7 @@ impl Pipeline {
                     counters: &change.counters,
                     cost: record.cost.as_deref(),
                     verdicts: record.verdicts.as_ref(),
+                    requests: record.requests.unwrap_or_default(),
                     ended: change.ends.then_some(change.outcome),
                     fresh: change.fresh,
                 };
@@ -359,6 +381,7 @@ impl Pipeline {
             translation: lookup.translation(flow),
             identity: lookup.identity(flow),
             workload: lookup.workload(flow),
+            requests: lookup.requests(flow),
             cost: None,
             verdicts: None,
         }
@@ -381,6 +404,7 @@ impl Pipeline {
             (LossPlace::FlowTable, counts.refused),
             (LossPlace::StaleReading, counts.stale),
             (LossPlace::TailIncomplete, counts.tails_incomplete),
+            (LossPlace::LateRequest, self.late_requests),
             (LossPlace::ViolationTable, self.violations.refused),
             (
                 LossPlace::GraceTable,

@@ -50,6 +50,7 @@ fn full() -> FlowRecord {
         }),
         identity: Arc::new(identity()),
         workload: Arc::new(workload()),
+        requests: Some(2),
         cost: Some(Arc::new(cost())),
         verdicts: Some(Arc::new([
             judgement(Some("on-azure"), Verdict::Violation, Some("cloud=\"aws\"")),
@@ -210,6 +211,7 @@ fn bare() -> FlowRecord {
         translation: None,
         identity: Arc::default(),
         workload: Arc::default(),
+        requests: None,
         cost: None,
         verdicts: None,
         ..full

@@ -167,6 +167,7 @@ impl Model {
             cost: None,
             verdicts: Some(&self.verdicts[workload]),
             counters: &counters,
+            requests: bytes % 5,
             ended,
             fresh: Timing {
                 rtt_us,
@@ -180,6 +181,7 @@ impl Model {
         sums.count(SeriesMetric::Packets, 1 + bytes % 2);
         sums.count(SeriesMetric::RetransmittedBytes, bytes % 7);
         sums.count(SeriesMetric::Flows, ended.is_some().into());
+        sums.count(SeriesMetric::Requests, bytes % 5);
         let said = self.verdicts[workload].len() as u64;
         sums.count(SeriesMetric::ContractBytes, (bytes + bytes / 3) * said);
         sums.count(
@@ -308,8 +310,8 @@ fn a_set_that_comes_back_counts_from_nothing_and_other_keeps_what_it_has() {
     model.tick();
     assert_eq!(
         series(&model.series.snapshot()),
-        7 + 2 * Verdict::ALL.len(),
-        "4 of what is sent, 3 of what is received; each verdict in both directions"
+        8 + 2 * Verdict::ALL.len(),
+        "4 of what is sent, 3 of what is received, 1 of requests; each verdict in both directions"
     );
     // There is room again.
     model.record(0, WORKLOADS - 1, 9, None, None);
@@ -317,7 +319,7 @@ fn a_set_that_comes_back_counts_from_nothing_and_other_keeps_what_it_has() {
     let snapshot = model.series.snapshot();
     assert_eq!(other(&snapshot), kept);
     let said = 2 * judgements(WORKLOADS - 1).len();
-    assert_eq!(series(&snapshot), 7 + 2 * Verdict::ALL.len() + 7 + said);
+    assert_eq!(series(&snapshot), 8 + 2 * Verdict::ALL.len() + 8 + said);
 }
 
 /// All series after one more record that has wire bytes alone.
@@ -336,6 +338,7 @@ fn carried(
             wire_bytes,
             ..Counters::default()
         },
+        requests: 1,
         ended: None,
         fresh: Timing::default(),
     };
@@ -452,6 +455,7 @@ fn ten_thousand_workloads_stay_within_the_limit() {
                 cost: None,
                 verdicts: None,
                 counters: &counters,
+                requests: 1,
                 ended: Some(Outcome::Closed),
                 fresh: Timing {
                     connect_us: Some(900),

@@ -82,6 +82,16 @@ impl Lookup for Tables {
         Arc::default()
     }
 
+    fn next_kind(&self, _: &FlowTotals) -> Option<[u64; 2]> {
+        None
+    }
+
+    fn begin_next_kind(&self, _: &FlowTotals) {}
+
+    fn requests(&self, _: &FlowTotals) -> Option<u64> {
+        None
+    }
+
     fn translation(&self, _: &FlowTotals) -> Option<Translation> {
         None
     }

@@ -156,6 +156,18 @@ impl Lookup for Tables {
         names.of(flow, (number, &address), far, &leaving)
     }
 
+    fn next_kind(&self, flow: &FlowTotals) -> Option<[u64; 2]> {
+        self.names.borrow().next_kind(flow)
+    }
+
+    fn begin_next_kind(&self, flow: &FlowTotals) {
+        self.names.borrow_mut().begin_next_kind(&flow.key);
+    }
+
+    fn requests(&self, flow: &FlowTotals) -> Option<u64> {
+        self.names.borrow_mut().requests(&flow.key)
+    }
+
     fn translation(&self, flow: &FlowTotals) -> Option<Translation> {
         self.ends.borrow().translation(flow)
     }

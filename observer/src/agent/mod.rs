@@ -15,6 +15,7 @@ mod namespaces;
 mod output;
 mod owners;
 mod reload;
+mod requests;
 mod service;
 pub mod settings;
 mod signals;
@@ -54,6 +55,7 @@ use self::{
     output::Output,
     owners::HolderWalks,
     reload::Reload,
+    requests::Plaintext,
     service::Service,
     settings::{Settings, declared, files, series},
     signals::{Hurry, Signals},
@@ -103,6 +105,7 @@ async fn serve(settings: Settings, signals: &Signals) -> Result<()> {
     let (saying, mut found) = find_place(&settings, &mut servers);
     agent.stand(found.borrow_and_update().place(), &shared);
     let mut reload = Reload::new(settings, web, saying, &shared);
+    agent.look_for_plaintext();
     agent.publish_tick(&shared)?;
     let mut service = Service::of_environment();
     service.ready(&reload.status());
@@ -110,6 +113,7 @@ async fn serve(settings: Settings, signals: &Signals) -> Result<()> {
     tokio::pin!(end);
     let mut ticks = every(reload.tick());
     let mut signs_of_life = every(service.watchdog().unwrap_or(FOREVER));
+    let mut looks = every(requests::LOOK);
     let filling = Arc::new(Notify::new());
     let wake = Arc::clone(&filling);
     agent.probe.on_filling_events(move || wake.notify_one())?;
@@ -131,6 +135,8 @@ async fn serve(settings: Settings, signals: &Signals) -> Result<()> {
             // Served by the task that ticks: an agent that hangs in a tick gives no sign.
             _ = signs_of_life.tick() => service.lives(),
             _ = ticks.tick() => agent.publish_tick(&shared)?,
+            _ = looks.tick() => agent.look_for_plaintext(),
+            looked = agent.plaintext.looked() => agent.attach_to(looked),
             Ok(()) = found.changed() => {
                 let found = found.borrow_and_update().clone();
                 eprintln!("observer: source place: {found}");
@@ -169,6 +175,7 @@ struct Agent {
     print_tick_times: bool,
     tellers: Tellers,
     exemptions: Vec<ExemptionEnd>,
+    plaintext: Plaintext,
 }
 
 impl Agent {
@@ -243,6 +250,7 @@ impl Agent {
             print_tick_times: settings.print_tick_times,
             tellers,
             exemptions: judging::exemption_ends(rules.as_deref(), UnixUs::from_ns(started.unix_ns)),
+            plaintext: Plaintext::new(),
         })
     }
 
@@ -420,8 +428,12 @@ impl Agent {
 
     fn read_notes(&mut self) {
         let (undecoded, workloads) = (&mut self.undecoded, self.tables.workloads.get_mut());
+        let plaintext = &mut self.plaintext;
         self.probe.read_notes(|record| match decode::note(record) {
-            Ok(note) => workloads.learn(note),
+            Ok(note) => {
+                plaintext.hear(&note);
+                workloads.learn(note);
+            }
             Err(_) => *undecoded += 1,
         });
     }
@@ -433,6 +445,7 @@ impl Agent {
         losses.extend(self.tables.names.borrow().losses());
         losses.extend(self.tables.ends.borrow().losses());
         losses.extend(self.tellers.losses());
+        losses.extend(self.plaintext.losses());
         losses.insert(LossPlace::HolderWalk, self.holder_walks.put_off());
         Ok(losses)
     }

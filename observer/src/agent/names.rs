@@ -1,7 +1,12 @@
 //! Where flows go by name: gives what the kernel handed over to the stages that read and combine it, and keeps the results
 //! that many records share.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{BuildHasher as _, RandomState},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use observer_core::{
     decode::{self, Heard, Speech},
@@ -9,6 +14,7 @@ use observer_core::{
         combine::Combined,
         naming::Naming,
         path::{Asks, Declared, Ends, Leaving, SayingId, Zones, path_kind},
+        route::{Request, RouteTable, Typed},
     },
     model::{
         flow::{Endpoint, FlowKey, FlowTotals},
@@ -16,6 +22,7 @@ use observer_core::{
         kernel::Losses,
         names::{LossPlace, PathKind},
         record::SourcePlace,
+        signal::{CaptureKind, RequestLine},
         time::Moment,
     },
 };
@@ -25,6 +32,8 @@ use crate::catalog::NameTables;
 
 /// Identities with their paths that are kept ready; they are made again when there are more.
 const IDENTITIES_MAX: usize = 8_192;
+/// What requests came to, kept to be shared; begun anew when there is more.
+const REQUESTS_MAX: usize = 4_096;
 /// Ticks between two looks for flows that have ended.
 const FORGET_TICKS: u32 = 6;
 
@@ -36,10 +45,44 @@ pub struct Names {
     declared: Declared,
     zones: Zones,
     /// By the address of what was combined, which is held, and the path.
+    requests: Shared,
     identities: HashMap<(usize, PathKind, Option<SayingId>), (Arc<Combined>, Arc<Identity>)>,
     undecoded: u64,
     now_ns: u64,
     ticks: u32,
+}
+
+/// What requests came to, by what their lines hash to: paths are not kept.
+#[derive(Default)]
+struct Shared {
+    by_line: HashMap<[u64; 2], Option<Arc<Typed>>>,
+    all: HashSet<Arc<Typed>>,
+    /// Each made with keys of its own, which nobody knows.
+    hashers: [RandomState; 2],
+}
+
+impl Shared {
+    fn typed(&mut self, routes: &RouteTable, request: &Request<'_>) -> Option<Arc<Typed>> {
+        let line = (request.method, request.path, request.is_cut);
+        let hash = [0, 1].map(|nth: usize| self.hashers[nth].hash_one(line));
+        if let Some(known) = self.by_line.get(&hash) {
+            return known.clone();
+        }
+        if self.by_line.len() >= REQUESTS_MAX {
+            *self = Self::default();
+        }
+        let typed = routes.typed(request).map(Arc::new);
+        // One copy for all that are alike.
+        let typed = typed.map(|typed| match self.all.get(&typed) {
+            Some(known) => Arc::clone(known),
+            None => {
+                self.all.insert(Arc::clone(&typed));
+                typed
+            }
+        });
+        self.by_line.insert(hash, typed.clone());
+        typed
+    }
 }
 
 /// The other end of a flow.
@@ -62,6 +105,7 @@ impl Names {
             source: SourcePlace::default(),
             declared: Declared::default(),
             zones,
+            requests: Shared::default(),
             identities: HashMap::new(),
             undecoded: 0,
             now_ns: 0,
@@ -72,6 +116,7 @@ impl Names {
     /// Goes by other names and requests from now on, and by other networks.
     pub fn replace(&mut self, tables: NameTables, zones: Zones) {
         self.tables = tables;
+        self.requests = Shared::default();
         self.zones = zones;
         self.naming.forget_identities();
         self.identities.clear();
@@ -109,8 +154,41 @@ impl Names {
             self.undecoded += 1;
             return;
         };
+        if capture.kind == CaptureKind::Request {
+            match decode::request(&capture) {
+                Some(line) => self.request(capture.flow(), &line),
+                None => self.undecoded += 1,
+            }
+            return;
+        }
         let naming = &mut self.naming;
         self.speech.take(&capture, |heard| hear(naming, heard));
+    }
+
+    /// Takes in one request; its path ends here.
+    fn request(&mut self, flow: FlowKey, line: &RequestLine<'_>) {
+        let request = Request {
+            method: line.method,
+            path: line.path,
+            is_cut: line.is_cut,
+        };
+        let typed = self.requests.typed(&self.tables.routes, &request);
+        self.naming.request(flow, line.begins, typed);
+    }
+
+    /// See [`Naming::next_kind`].
+    pub fn next_kind(&self, flow: &FlowTotals) -> Option<[u64; 2]> {
+        self.naming.next_kind(flow)
+    }
+
+    /// See [`Naming::begin_next_kind`].
+    pub fn begin_next_kind(&mut self, key: &FlowKey) {
+        self.naming.begin_next_kind(key);
+    }
+
+    /// See [`Naming::requests`].
+    pub fn requests(&mut self, key: &FlowKey) -> Option<u64> {
+        self.naming.requests(key)
     }
 
     /// Where a flow goes, given its other end with the tag set of that address and what the address table says of it, and

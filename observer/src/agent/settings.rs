@@ -57,6 +57,7 @@ impl Settings {
                 reads_bytes: config.limits.reads_bytes,
                 benchmark: self.experiments.benchmark,
                 captures: config.captures,
+                requests: config.captures && config.plaintext,
                 rivals: self.experiments.rivals,
             },
         })

@@ -7,8 +7,8 @@ use observer_core::model::money::Unit;
 
 use super::value::{
     Absolute, Assumption, ByName, Bytes, Destination, FilePath, IdleExpiry, Labels, Listen,
-    Metadata, Name, Paths, SeriesMax, Server, Switch, Tick, UdpFlows, Uplinks, Value, Volume, Word,
-    Words, Zone, in_file,
+    Metadata, Name, Paths, Plaintext, SeriesMax, Server, Switch, Tick, UdpFlows, Uplinks, Value,
+    Volume, Word, Words, Zone, in_file,
 };
 
 /// When a changed value takes effect.
@@ -111,6 +111,7 @@ keys! {
     cgroup: Absolute = "cgroup", Some("--cgroup"), Restart;
     pin: Absolute = "pin", Some("--pin"), Restart;
     captures: Switch = "captures", None, Restart;
+    plaintext: Plaintext = "plaintext", None, Restart;
     source_cloud: Word = "source.cloud", Some("--source"), Live;
     source_account: Word = "source.account", Some("--source"), Live;
     source_region: Word = "source.region", Some("--source"), Live;
@@ -148,6 +149,7 @@ impl Layer {
             listen_plain: Some(Switch::default()),
             tick: Some(Tick::default()),
             captures: Some(Switch(true)),
+            plaintext: Some(Plaintext::default()),
             uplinks: Some(Uplinks::default()),
             source_metadata: Some(Metadata::default()),
             paths: Some(Paths::default()),

@@ -61,6 +61,8 @@ pub struct Config {
     pub pin: Option<PathBuf>,
     /// Whether flows are named by what their clients say and DNS answers.
     pub captures: bool,
+    /// Read method and path of requests before programs encrypt them.
+    pub plaintext: bool,
     pub source: Source,
     /// Lines and gateways that no address tells of.
     pub paths: Vec<DeclaredPath>,
@@ -164,6 +166,7 @@ impl Config {
             pin: layer.pin.map(|path| path.0),
             paths: layer.paths.unwrap_or_default().into_vec(),
             captures: layer.captures.is_none_or(|switch| switch.0),
+            plaintext: layer.plaintext.unwrap_or_default().routes,
             catalog: Catalog {
                 table: layer.catalog_table.map(|path| path.0),
                 networks: layer.catalog_networks.map(|path| path.0),

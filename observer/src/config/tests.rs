@@ -122,7 +122,7 @@ fn every_key_has_a_meaning() {
          cluster: prod\nuplinks: [eth0, '/run/netns/x:eth1']\ncgroup: /sys/fs/cgroup\npin: /sys/fs/bpf/observer\n\
          source: {cloud: aws, account: 012345678901, region: eu-central-1, zone: eu-central-1a, instance: i-1, metadata: off}\n\
          metrics: {series_max: 1200, idle_expiry: 1m, labels: {observer_flows_total: [cloud]}}\n\
-         captures: false\ncatalog: {table: a.bin, networks: n.csv, names: n.txt, routes: r.yaml}\n\
+         captures: false\nplaintext: off\ncatalog: {table: a.bin, networks: n.csv, names: n.txt, routes: r.yaml}\n\
          paths: [{cidr: 10.0.0.0/8, kind: peering}]\n\
          limits: {udp_flows: 100, events_bytes: 4096, reads_bytes: 8192}\n",
     );
@@ -136,7 +136,7 @@ fn every_key_has_a_meaning() {
     assert_eq!(uplinks, ["eth0", "/run/netns/x:eth1"]);
     assert_eq!(config.cgroup, Some(PathBuf::from("/sys/fs/cgroup")));
     assert_eq!(config.pin, Some(PathBuf::from(super::PINS)));
-    assert!(!config.captures);
+    assert!(!config.captures && !config.plaintext);
     assert_eq!(config.catalog.table, Some(PathBuf::from("a.bin")));
     assert_eq!(config.catalog.networks, Some(PathBuf::from("n.csv")));
     assert_eq!(config.catalog.names, Some(PathBuf::from("n.txt")));

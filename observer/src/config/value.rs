@@ -21,7 +21,7 @@ pub use self::{
     number::{Bytes, IdleExpiry, SeriesMax, Tick, UdpFlows, typed},
     paths::{DeclaredPath, Paths},
     prices::{Assumption, ByName, Volume, Words, Zone},
-    text::{Absolute, Destination, FilePath, Listen, Metadata, Name, Switch, Word},
+    text::{Absolute, Destination, FilePath, Listen, Metadata, Name, Plaintext, Switch, Word},
 };
 
 /// A key's value.

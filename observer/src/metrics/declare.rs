@@ -118,6 +118,24 @@ pub const FLOWS: Metric = Metric {
     buckets_us: &[],
 };
 
+pub const REQUESTS: Metric = Metric {
+    name: "observer_requests_total",
+    kind: Kind::Counter,
+    unit: "requests",
+    help: "Requests that clients began, where method and path can be read: plain HTTP/1, and what OpenSSL and Go encrypt.",
+    labels: &[
+        "cloud",
+        "provider",
+        "vendor",
+        "service",
+        "api_family",
+        "api_state",
+        "namespace",
+        "workload",
+    ],
+    buckets_us: &[],
+};
+
 pub const CONNECT_SECONDS: Metric = Metric {
     name: "observer_connect_seconds",
     kind: Kind::Histogram,
@@ -371,6 +389,7 @@ pub const OF_SNAPSHOT: &[Metric] = &[
     RETRANSMITTED_BYTES,
     PACKETS,
     FLOWS,
+    REQUESTS,
     CONNECT_SECONDS,
     RTT_SECONDS,
     FIRST_BYTE_SECONDS,
@@ -419,6 +438,7 @@ pub const fn declared(metric: SeriesMetric) -> Metric {
         SeriesMetric::Packets => PACKETS,
         SeriesMetric::RetransmittedBytes => RETRANSMITTED_BYTES,
         SeriesMetric::Flows => FLOWS,
+        SeriesMetric::Requests => REQUESTS,
         SeriesMetric::ConnectSeconds => CONNECT_SECONDS,
         SeriesMetric::RttSeconds => RTT_SECONDS,
         SeriesMetric::FirstByteSeconds => FIRST_BYTE_SECONDS,

@@ -3,8 +3,8 @@
 use std::{env, fmt::Write as _, fs, path::Path};
 
 use observer_core::model::names::{
-    Direction, Fault, LossPlace, Measure, Mending, Outcome, PathKind, RemainderReason, Severity,
-    Verdict,
+    ApiState, Direction, Fault, LossPlace, Measure, Mending, Outcome, PathKind, RemainderReason,
+    Severity, Verdict,
 };
 
 use super::declare::{Kind, Metric, OF_ANSWER, OF_PLACE, OF_PROCESS, OF_SNAPSHOT};
@@ -92,7 +92,8 @@ fn text() -> String {
         ("provider", "who sells the service".to_owned()),
         ("vendor", "whose model or product answers".to_owned()),
         ("service", "service of the provider".to_owned()),
-        ("api_state", "`control_plane` where the name says so, else `unknown` in this version".to_owned()),
+        ("api_family", "dialect that is spoken; `observer catalog show --words` lists them".to_owned()),
+        ("api_state", format!("of the request that is under way ([routes](routes.md)), or of the name: {}", words(ApiState::WORDS))),
         ("path_kind", words(PathKind::WORDS)),
         ("namespace", "Kubernetes namespace of the workload".to_owned()),
         ("workload", "name of the owning object, else container, else unit, else executable, else what the task calls itself ([owners](owners.md))".to_owned()),

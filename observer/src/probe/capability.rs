@@ -28,7 +28,7 @@ struct Part {
     costs: &'static [&'static str],
 }
 
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 17] = [
     Part {
         name: "count sent packets",
         program: "count_egress",
@@ -128,6 +128,24 @@ const PARTS: [Part; 14] = [
         required: false,
         costs: &["server_name (of flows that do not name it themselves)"],
     },
+    Part {
+        name: "sockets of encrypted requests",
+        program: "find_request",
+        required: false,
+        costs: &["method, route, model, api_state (of encrypted requests)"],
+    },
+    Part {
+        name: "requests that OpenSSL encrypts",
+        program: "write_openssl",
+        required: false,
+        costs: &["method, route, model, api_state (of programs with OpenSSL)"],
+    },
+    Part {
+        name: "requests that Go encrypts",
+        program: "write_go",
+        required: false,
+        costs: &["method, route, model, api_state (of Go programs)"],
+    },
 ];
 
 const UPLINK: Part = Part {
@@ -148,6 +166,7 @@ pub fn survey(cgroup_path: Option<&Path>, pins: &Path) -> Vec<Capability> {
     found.push(pinning(pins));
     let limits = Limits {
         captures: true,
+        requests: true,
         udp_flows: 1,
         events_bytes: 4096,
         reads_bytes: 4096,

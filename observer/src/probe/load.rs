@@ -28,9 +28,10 @@ use super::{Limits, btf::member_offsets, sys};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
 
 /// What decides whether two builds may share maps: the structs that cross, and the maps' declarations.
-const SHAPE: [&str; 3] = [
+const SHAPE: [&str; 4] = [
     include_str!("../../../observer-ebpf/src/abi.rs"),
     include_str!("../../../observer-ebpf/src/abi/capture.rs"),
+    include_str!("../../../observer-ebpf/src/abi/request.rs"),
     include_str!("../../../observer-ebpf/src/kernel/maps.rs"),
 ];
 
@@ -224,6 +225,7 @@ fn load_object(
 ) -> Result<Ebpf> {
     let wakeup_bytes = ring_bytes(limits.events_bytes)? / 4;
     let captures_on = u32::from(captures);
+    let requests_on = u32::from(captures && limits.requests);
     let mut loader = EbpfLoader::new();
     loader
         .override_global("NETNS_BY_PACKET", &constants.netns_by_packet, true)
@@ -236,6 +238,7 @@ fn load_object(
         .override_global("FIELD_OFFSETS", constants.fields.as_slice(), true)
         .override_global("EVENTS_WAKEUP_BYTES", &wakeup_bytes, true)
         .override_global("CAPTURES_ON", &captures_on, true)
+        .override_global("REQUESTS_ON", &requests_on, true)
         .map_max_entries("UDP_FLOWS", limits.udp_flows)
         .map_max_entries("EVENTS", limits.events_bytes)
         .map_max_entries("READS", limits.reads_bytes);
@@ -260,7 +263,15 @@ fn load_program(ebpf: &mut Ebpf, name: &str, btf: Option<&Btf>) -> Result<()> {
         Program::SockOps(program) => program.load(),
         Program::SchedClassifier(program) => program.load(),
         Program::Iter(program) => return load_iterator(program, name, btf),
-        Program::BtfTracePoint(program) => program.load("cgroup_mkdir", kernel_btf(btf)?),
+        Program::UProbe(program) => program.load(),
+        Program::BtfTracePoint(program) => {
+            let tracepoint = if name == "find_request" {
+                "sock_send_length"
+            } else {
+                "cgroup_mkdir"
+            };
+            program.load(tracepoint, kernel_btf(btf)?)
+        }
         _ => bail!("program `{name}` is of a kind this loader does not know"),
     };
     match loaded {

@@ -23,6 +23,7 @@ mod messages;
 mod netlink;
 mod netns;
 mod notes;
+mod plaintext;
 mod prefixes;
 mod read;
 mod ring;
@@ -65,6 +66,8 @@ pub struct Limits {
     pub reads_bytes: u32,
     /// Hand over the bytes that name flows.
     pub captures: bool,
+    /// Look for requests: in what programs encrypt, and in plain streams.
+    pub requests: bool,
     /// Attach programs that do nothing beside the sockets' counting ones, to compare with.
     pub benchmark: bool,
     /// Attach programs that wipe callback flags before and after ours, as other agents' might.
@@ -78,6 +81,7 @@ impl Default for Limits {
             events_bytes: abi::EVENTS_BYTES,
             reads_bytes: abi::READS_BYTES,
             captures: true,
+            requests: true,
             benchmark: false,
             rivals: false,
         }
@@ -127,6 +131,7 @@ pub struct Probe {
     events: Ring,
     captures: captures::Captures,
     notes: notes::Notes,
+    plaintext: plaintext::Plaintext,
     control: Array<MapData, u32>,
     prefixes: prefixes::Prefixes,
     programs: Vec<(String, u32)>,
@@ -198,6 +203,8 @@ impl Probe {
             .programs()
             .filter_map(|(name, program)| Some((name.to_owned(), program.info().ok()?.id())))
             .collect();
+        let is_refused = refused.iter().any(|(name, _)| name == "find_request");
+        let requests = settings.limits.requests && !is_refused;
         Ok(Self {
             address_table_time,
             root,
@@ -221,6 +228,7 @@ impl Probe {
             messages: messages::Messages::open(&mut ebpf)?,
             hooks,
             pins,
+            plaintext: plaintext::Plaintext::open(ebpf, requests)?,
         })
     }
 

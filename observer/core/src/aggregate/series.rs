@@ -158,6 +158,7 @@ impl Series {
             }
             fold_bytes(&tally, tables, limits, now_ns);
             fold_flows(&tally, tables, limits, now_ns);
+            fold_requests(&tally, tables, limits, now_ns);
             fold_times(&tally, tables, limits, now_ns);
             fold_cost(&tally, tables, limits, now_ns);
             fold_pods(&tally, tables, limits, now_ns);
@@ -205,6 +206,15 @@ fn fold_flows(tally: &Tally, tables: &mut [Table], limits: &mut Limits, now_ns: 
             for table in &mut *tables {
                 table.add(&source, &delta, limits, now_ns);
             }
+        }
+    }
+}
+
+fn fold_requests(tally: &Tally, tables: &mut [Table], limits: &mut Limits, now_ns: u64) {
+    if tally.requests > 0 {
+        let delta = [(SeriesMetric::Requests, Delta::Count(tally.requests))];
+        for table in tables {
+            table.add(&tally.source(None, None), &delta, limits, now_ns);
         }
     }
 }

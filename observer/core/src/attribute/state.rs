@@ -125,6 +125,11 @@ impl FlowState {
         })
     }
 
+    /// Totals up to the last record.
+    pub const fn recorded(&self) -> &Counters {
+        &self.recorded
+    }
+
     /// Whether `reading` is behind what was recorded, in a field at least.
     pub fn is_ahead_of(&self, reading: &FlowTotals) -> bool {
         reading.counters.any_below(&self.recorded)

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::model::{
     churn::clear_marks,
-    flow::{FlowFlags, FlowKey, FlowTotals, RemoteKey},
+    counters::Counters,
+    flow::{FlowFlags, FlowKey, FlowTotals, RemoteKey, Timing},
     names::Outcome,
     time::UnixUs,
 };
@@ -136,6 +137,25 @@ impl FlowTable {
             }
             Some(_) | None => self.admit(reading, reading_flags(reading, released), interval),
         }
+    }
+
+    /// The reading that would have been taken when `payload` bytes had been sent and received, between the last one and this
+    /// one; and whether that moment is behind the last one.
+    #[must_use]
+    pub fn at_payload(&self, reading: &FlowTotals, payload: [u64; 2]) -> (FlowTotals, bool) {
+        let state = match &reading.key {
+            FlowKey::Socket(cookie) => self.sockets.get(cookie),
+            FlowKey::Remote(key) => self.remotes.get(key),
+        };
+        let state = state.filter(|state| state.start_ns == reading.start_ns);
+        let recorded = state.map_or_else(Counters::default, |state| *state.recorded());
+        let part = FlowTotals {
+            counters: reading.counters.at_payload(&recorded, payload),
+            flags: state.map_or_else(FlowFlags::default, |state| state.flags),
+            timing: Timing::default(),
+            ..*reading
+        };
+        (part, payload[0] < recorded.payload_bytes[0])
     }
 
     /// Whether the flow is in the table.

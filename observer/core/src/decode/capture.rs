@@ -1,13 +1,16 @@
 //! One record of the ring of captures: the head taken apart, the bytes as they came.
 
-use observer_ebpf::abi::capture::{self, CHUNK_BYTES, Head};
+use observer_ebpf::abi::{
+    capture::{self, CHUNK_BYTES, Head},
+    request::Boundary,
+};
 
 use super::{
     DecodeError,
     totals::{endpoint, known, protocol},
     wire::Wire,
 };
-use crate::model::signal::{Capture, CaptureKind};
+use crate::model::signal::{Capture, CaptureKind, RequestLine};
 
 /// A record of the ring of captures.
 ///
@@ -41,6 +44,7 @@ pub fn capture(record: &[u8]) -> Result<Capture<'_>, DecodeError> {
         capture::HOST => CaptureKind::Host,
         capture::CONNECT => CaptureKind::Connect,
         capture::SOCKS => CaptureKind::Socks,
+        capture::REQUEST => CaptureKind::Request,
         number => {
             return Err(DecodeError::Number {
                 what: WHAT,
@@ -60,4 +64,82 @@ pub fn capture(record: &[u8]) -> Result<Capture<'_>, DecodeError> {
         cut: head.flags & capture::CUT != 0,
         bytes,
     })
+}
+
+/// What a capture of a request says; `None` where it is no request's, or its bytes are no method and path.
+#[must_use]
+pub fn request<'a>(capture: &Capture<'a>) -> Option<RequestLine<'a>> {
+    if capture.kind != CaptureKind::Request {
+        return None;
+    }
+    let boundary = Boundary::read(capture.bytes)?;
+    let line = capture.bytes.get(size_of::<Boundary>()..)?;
+    let (method, path) = str::from_utf8(line).ok()?.split_once(' ')?;
+    Some(RequestLine {
+        begins: [boundary.sent, boundary.received],
+        method,
+        path,
+        is_cut: capture.cut,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::model::{flow::Endpoint, names::Protocol};
+
+    #[test]
+    fn requests_are_read_or_are_none() {
+        let end = Endpoint {
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 443,
+        };
+        let mut boundary = 5_u64.to_ne_bytes().to_vec();
+        boundary.extend(7_u64.to_ne_bytes());
+        for (kind, line, expected) in [
+            (
+                CaptureKind::Request,
+                "POST /v1/responses",
+                Some(("POST", "/v1/responses")),
+            ),
+            (CaptureKind::Request, "GET ", Some(("GET", ""))),
+            (CaptureKind::Request, "GET", None),
+            (CaptureKind::Request, "", None),
+            (CaptureKind::Host, "GET /", None),
+        ] {
+            let bytes = [boundary.as_slice(), line.as_bytes()].concat();
+            let capture = Capture {
+                cookie: 1,
+                netns_cookie: None,
+                at_ns: 0,
+                protocol: Protocol::Tcp,
+                local: end,
+                remote: end,
+                kind,
+                further: false,
+                cut: false,
+                bytes: &bytes,
+            };
+            let expected = expected.map(|(method, path)| RequestLine {
+                begins: [5, 7],
+                method,
+                path,
+                is_cut: false,
+            });
+            assert_eq!(request(&capture), expected, "{line}");
+            let short = Capture {
+                bytes: &bytes[..15],
+                ..capture
+            };
+            assert_eq!(request(&short), None);
+            let broken = [boundary.as_slice(), b"GET /\xff"].concat();
+            let broken = Capture {
+                bytes: &broken,
+                ..capture
+            };
+            assert_eq!(request(&broken), None);
+        }
+    }
 }

@@ -74,6 +74,8 @@ impl Speech {
                 self.target(flow, asked, &mut hear);
             }
             CaptureKind::Socks => self.target(flow, socks(capture.bytes), &mut hear),
+            // Nothing of it has to be put together.
+            CaptureKind::Request => {}
             CaptureKind::Dns => self.message(capture, capture.bytes, &mut hear),
             CaptureKind::DnsStream { sequence } => {
                 let mut streams = std::mem::take(&mut self.streams);

@@ -147,6 +147,7 @@ pub fn losses(counts: &[u64; abi::LOSSES as usize]) -> Losses {
         (abi::Lost::Headers, LossPlace::Headers),
         (abi::Lost::NoteRing, LossPlace::NoteRing),
         (abi::Lost::CaptureRing, LossPlace::CaptureRing),
+        (abi::Lost::Request, LossPlace::Request),
     ];
     PLACES
         .into_iter()
@@ -384,7 +385,7 @@ mod tests {
 
     #[test]
     fn every_loss_has_a_place() {
-        let losses = losses(&[1, 2, 3, 4, 5, 6, 7, 8]);
+        let losses = losses(&[1, 2, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(losses.len(), abi::LOSSES as usize);
         assert_eq!(losses.get(&LossPlace::Headers), Some(&6));
     }

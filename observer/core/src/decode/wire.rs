@@ -70,7 +70,7 @@ wire_structs! {
         ready, flags_locked, flags_ingress, flags_owner, reported_generation, sent, retransmitted_wire_bytes, cookie,
         cgroup_id, seq_high, connect_us, request_ns, local_address, comm, pid, uid, rtt_us, min_rtt_us, reported_flags,
         settled, received, reported_bytes, received_base, start_ns, first_byte_us, netns_inode,
-        process, _pad,
+        process, asked_received,
     }
     UdpKey { cookie, local_address, remote_address, local_port, remote_port, _pad }
     UdpFlow {
@@ -78,6 +78,7 @@ wire_structs! {
         initiator, ip_version, ready, flags_owner, _pad,
     }
     SlotKey { uplink, home, _pad, tag }
+    request::Boundary { sent, received }
     capture::Head {
         cookie, netns_cookie, at_ns, local_address, remote_address, local_port, remote_port, kind, protocol, flags, _pad,
         offset, bytes,

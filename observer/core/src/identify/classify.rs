@@ -15,7 +15,7 @@ use thiserror::Error;
 use self::url::Url;
 use super::{
     address::AddressTable,
-    combine::{Signals, combine},
+    combine::{Said, Signals, combine},
     name::NameTable,
     path::{Declared, Ends, path_kind},
     route::{RouteTable, Typed},
@@ -198,7 +198,7 @@ fn classify_name(
         asked: Some(&asked),
         resolved: &[],
         blind: None,
-        request,
+        request: request.map_or(Said::Nothing, Said::One),
     };
     let mut combined = combine(&signals, tables.names);
     let ends = Ends {

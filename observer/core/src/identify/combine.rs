@@ -31,8 +31,19 @@ pub struct Signals<'s> {
     pub resolved: &'s [Resolved],
     /// Why the client's words are not known, where they could have been.
     pub blind: Option<BlindReason>,
-    /// The request that is under way, once it has been read.
-    pub request: Option<&'s Typed>,
+    pub request: Said<'s>,
+}
+
+/// What is known of the request that is under way.
+#[derive(Clone, Copy, Debug)]
+pub enum Said<'s> {
+    /// None was seen.
+    Nothing,
+    /// Of a method that the table does not know.
+    Unknown,
+    One(&'s Typed),
+    /// Of several kinds.
+    Mixed,
 }
 
 /// A name that an address was the answer to.
@@ -74,9 +85,13 @@ pub fn combine(signals: &Signals<'_>, names: &impl Names) -> Combined {
         },
     };
     let identity = &mut combined.identity;
-    if let Some(request) = signals.request {
-        let host = named.as_ref().and_then(|named| named.known.as_ref());
-        merge::request(identity, host, request);
+    match signals.request {
+        Said::Nothing | Said::Unknown => {}
+        Said::Mixed => identity.api_state = Some(ApiState::Mixed),
+        Said::One(request) => {
+            let host = named.as_ref().and_then(|named| named.known.as_ref());
+            merge::request(identity, host, request);
+        }
     }
     if identity.server_name.is_none() {
         identity.blind_reason = blind_reason(signals, names);

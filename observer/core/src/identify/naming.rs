@@ -1,6 +1,8 @@
 //! Where each live flow goes: keeps what its client said and what DNS answered, and combines both with what the caller
 //! knows of the address. Reads no packet and holds no table of names or networks.
 
+mod requests;
+
 use std::{
     collections::{HashMap, hash_map::Entry},
     hash::{BuildHasher, Hash},
@@ -9,9 +11,11 @@ use std::{
 
 use observer_ebpf::abi::{EGRESS, flag};
 
+use self::requests::{Kind, Requests};
 use super::{
-    combine::{Combined, Names, Resolved, Signals, combine},
+    combine::{Combined, Names, Resolved, Said, Signals, combine},
     dns::{DnsTable, LATE_NS},
+    route::Typed,
 };
 use crate::model::{
     churn::clear_marks,
@@ -51,6 +55,7 @@ struct Spoken {
     asked: Option<Arc<Asked>>,
     unread: Option<BlindReason>,
     resolved: Option<Arc<[Resolved]>>,
+    requests: Requests,
     since: u32,
     /// The kernel has nothing more to count for it.
     is_over: bool,
@@ -64,6 +69,7 @@ struct Alike {
     asked: Option<(AskedBy, Option<Word>, Ech)>,
     resolved: Vec<Word>,
     blind: Option<BlindReason>,
+    request: Kind,
 }
 
 impl Naming {
@@ -81,6 +87,35 @@ impl Naming {
         if let Some(spoken) = self.spoken(key) {
             spoken.unread = Some(reason);
         }
+    }
+
+    /// Takes in a request of a flow's client, before which these payload bytes were sent and received.
+    pub fn request(&mut self, key: FlowKey, begins: [u64; 2], typed: Option<Arc<Typed>>) {
+        if let Some(spoken) = self.spoken(key) {
+            spoken.requests.add(begins, typed);
+        }
+    }
+
+    /// Where requests of another kind begin, if some of their bytes are in this reading: payload bytes before them, sent and
+    /// received.
+    #[must_use]
+    pub fn next_kind(&self, flow: &FlowTotals) -> Option<[u64; 2]> {
+        let spoken = find(&self.sockets, &self.remotes, &flow.key)?;
+        spoken.requests.next(flow.counters.payload_bytes)
+    }
+
+    /// The flow's bytes are of the next kind from now on.
+    pub fn begin_next_kind(&mut self, key: &FlowKey) {
+        if let Some(spoken) = find_mut(&mut self.sockets, &mut self.remotes, key) {
+            spoken.requests.begin_next();
+        }
+    }
+
+    /// Requests of the kind that is under way, since the last call; `None` where none was seen.
+    pub fn requests(&mut self, key: &FlowKey) -> Option<u64> {
+        find_mut(&mut self.sockets, &mut self.remotes, key)?
+            .requests
+            .tell()
     }
 
     /// Takes in an answer that a socket of this namespace was given.
@@ -114,6 +149,7 @@ impl Naming {
                 .map(|asked| (asked.by, name(asked), asked.ech)),
             resolved: resolved.iter().map(|found| found.name.word()).collect(),
             blind,
+            request: spoken.map_or_else(Kind::default, |spoken| spoken.requests.kind().clone()),
         };
         if let Some(known) = self.identities.get(&alike) {
             return Arc::clone(known);
@@ -123,7 +159,12 @@ impl Naming {
             asked: asked.as_deref(),
             resolved: &resolved,
             blind,
-            request: None,
+            request: match &alike.request {
+                Kind::Unseen => Said::Nothing,
+                Kind::One(None) => Said::Unknown,
+                Kind::One(Some(typed)) => Said::One(typed),
+                Kind::Mixed => Said::Mixed,
+            },
         };
         let combined = Arc::new(combine(&signals, names));
         if self.identities.len() >= IDENTITIES_MAX {
@@ -175,11 +216,7 @@ impl Naming {
     }
 
     fn end(&mut self, key: &FlowKey) {
-        let spoken = match key {
-            FlowKey::Socket(cookie) => self.sockets.get_mut(cookie),
-            FlowKey::Remote(remote) => self.remotes.get_mut(remote),
-        };
-        if let Some(spoken) = spoken {
+        if let Some(spoken) = find_mut(&mut self.sockets, &mut self.remotes, key) {
             spoken.is_over = true;
         }
     }
@@ -226,6 +263,17 @@ fn find<'s>(
     match key {
         FlowKey::Socket(cookie) => sockets.get(cookie),
         FlowKey::Remote(remote) => remotes.get(remote),
+    }
+}
+
+fn find_mut<'s>(
+    sockets: &'s mut HashMap<u64, Spoken>,
+    remotes: &'s mut HashMap<RemoteKey, Spoken>,
+    key: &FlowKey,
+) -> Option<&'s mut Spoken> {
+    match key {
+        FlowKey::Socket(cookie) => sockets.get_mut(cookie),
+        FlowKey::Remote(remote) => remotes.get_mut(remote),
     }
 }
 

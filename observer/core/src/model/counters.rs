@@ -38,6 +38,28 @@ impl Counters {
         self.zip(other, u64::saturating_add)
     }
 
+    /// Totals at the moment at which `payload` bytes had been sent and received, between an `earlier` reading and this one.
+    /// Payload is exact; what else was counted is shared out by payload, because packets carry more than one request.
+    #[must_use]
+    pub fn at_payload(&self, earlier: &Self, payload: [u64; 2]) -> Self {
+        let more = self.since(earlier);
+        let taken = |way: usize| payload[way].saturating_sub(earlier.payload_bytes[way]);
+        let share = |count: u64, way: usize| -> u64 {
+            let all = more.payload_bytes[way];
+            let taken = taken(way).min(all);
+            let part = u128::from(count) * u128::from(taken);
+            u64::try_from(part.checked_div(u128::from(all)).unwrap_or(0)).unwrap_or(count)
+        };
+        let pair = |counts: [u64; 2]| [share(counts[0], 0), share(counts[1], 1)];
+        earlier.plus(&Self {
+            device_bytes: pair(more.device_bytes),
+            wire_bytes: pair(more.wire_bytes),
+            payload_bytes: pair(more.payload_bytes),
+            packets: pair(more.packets),
+            retransmitted_wire_bytes: share(more.retransmitted_wire_bytes, 0),
+        })
+    }
+
     /// Whether any field is below the same field of `earlier`.
     #[must_use]
     pub fn any_below(&self, earlier: &Self) -> bool {
@@ -97,6 +119,41 @@ impl From<abi::Counters> for Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_counted_up_to_a_request_and_after_it_is_all() {
+        let earlier = Counters {
+            device_bytes: [200, 100],
+            wire_bytes: [300, 150],
+            payload_bytes: [100, 50],
+            packets: [3, 2],
+            retransmitted_wire_bytes: 10,
+        };
+        let now = Counters {
+            device_bytes: [1_200, 1_101],
+            wire_bytes: [2_300, 2_150],
+            payload_bytes: [600, 1_050],
+            packets: [8, 9],
+            retransmitted_wire_bytes: 20,
+        };
+        for (payload, expected) in [
+            ([350, 550], [350, 550]),
+            ([100, 50], [100, 50]),
+            ([600, 1_050], [600, 1_050]),
+            // Of a reading that was told before, or of one to come.
+            ([0, 0], [100, 50]),
+            ([u64::MAX, 60], [600, 60]),
+        ] {
+            let part = now.at_payload(&earlier, payload);
+            assert_eq!(part.payload_bytes, expected, "{payload:?}");
+            assert!(!part.any_below(&earlier) && !now.any_below(&part));
+            let sum = part.since(&earlier).plus(&now.since(&part));
+            assert_eq!(sum, now.since(&earlier), "{payload:?}");
+        }
+        let half = now.at_payload(&earlier, [350, 550]);
+        assert_eq!(half.wire_bytes, [1_300, 1_150]);
+        assert_eq!((half.packets, half.retransmitted_wire_bytes), ([5, 5], 15));
+    }
 
     #[test]
     fn readings_taken_at_once_never_give_a_negative_difference() {

@@ -16,6 +16,16 @@ pub trait Lookup {
     /// kept by its address.
     fn identity(&self, flow: &FlowTotals) -> Arc<Identity>;
 
+    /// Where requests of another kind begin, if some of their bytes are in this reading: payload bytes of the flow before
+    /// them, sent and received.
+    fn next_kind(&self, flow: &FlowTotals) -> Option<[u64; 2]>;
+
+    /// The flow's bytes are of the next kind from now on, and its identity is another.
+    fn begin_next_kind(&self, flow: &FlowTotals);
+
+    /// Requests that began since the last call, of the kind that is under way; `None` where none was seen.
+    fn requests(&self, flow: &FlowTotals) -> Option<u64>;
+
     /// The remote ends of a flow that this host translates; `None` where it does not.
     fn translation(&self, flow: &FlowTotals) -> Option<Translation>;
 

@@ -404,6 +404,12 @@ words! {
         NoteRing = "note_ring",
         /// Bytes that name a flow did not fit into the kernel's ring of captures.
         CaptureRing = "capture_ring",
+        /// It could not be said on which socket a request was sent: two waited at once, or another thread sent it (requests).
+        Request = "request",
+        /// Files or processes with plaintext that found no room, or that the kernel let nothing be attached to (files).
+        ProbeTable = "probe_table",
+        /// Bytes of a request were recorded before it was known, as of the one before it (requests).
+        LateRequest = "late_request",
         /// Bytes that name a flow could not be read: no well-formed hello, Initial or DNS message (captures).
         CaptureUnread = "capture_unread",
         /// The agent's table of names under way was full (flows).

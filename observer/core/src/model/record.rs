@@ -42,6 +42,8 @@ pub struct FlowRecord {
     pub translation: Option<Translation>,
     pub identity: Arc<Identity>,
     pub workload: Arc<Workload>,
+    /// Requests that began in this interval; `None` where none was ever seen.
+    pub requests: Option<u64>,
     /// What is charged for it; `None` where it crosses no uplink, or there is no price book.
     pub cost: Option<Arc<CostPlan>>,
     /// What contracts say of it; `None` where nobody judges.

@@ -62,6 +62,20 @@ pub enum CaptureKind {
     Connect,
     /// A SOCKS5 request from its address type on.
     Socks,
+    /// Where a request begins, and its method and path.
+    Request,
+}
+
+/// One request of a client, as far as it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLine<'a> {
+    /// Payload bytes of the flow before it, sent and received.
+    pub begins: [u64; 2],
+    pub method: &'a str,
+    /// Up to `?`.
+    pub path: &'a str,
+    /// More of the path followed.
+    pub is_cut: bool,
 }
 
 /// What a client said at the start of a connection of whom it wants to reach.

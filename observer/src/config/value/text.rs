@@ -66,6 +66,35 @@ impl Value for Switch {
     }
 }
 
+/// What is read of requests before programs encrypt them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plaintext {
+    /// Method and path; nothing else ever is.
+    pub routes: bool,
+}
+
+impl Default for Plaintext {
+    fn default() -> Self {
+        Self { routes: true }
+    }
+}
+
+impl Value for Plaintext {
+    const WANTED: &'static str = "`routes` or `off`";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "routes" => Ok(Self { routes: true }),
+            "off" => Ok(Self { routes: false }),
+            _ => Err(format!("`{}` is not {}", cited(text), Self::WANTED)),
+        }
+    }
+
+    fn shown(&self) -> serde_json::Value {
+        if self.routes { "routes" } else { "off" }.into()
+    }
+}
+
 /// A file that is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePath(pub PathBuf);

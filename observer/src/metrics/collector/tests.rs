@@ -140,6 +140,7 @@ fn series() -> Series {
             packets: [11, 9],
             retransmitted_wire_bytes: 1_500,
         },
+        requests: 0,
         ended: Some(Outcome::Reset),
         fresh: Timing {
             connect_us: Some(200),
@@ -162,6 +163,7 @@ fn series() -> Series {
             packets: [1, 0],
             ..Counters::default()
         },
+        requests: 3,
         ended: None,
         fresh: Timing::default(),
     };
@@ -348,6 +350,7 @@ fn a_full_answer_is_within_the_limit() {
                 wire_bytes: [1, 1],
                 ..Counters::default()
             },
+            requests: 0,
             ended: Outcome::ALL.get(1 + nth % 5).copied(),
             fresh: Timing {
                 connect_us: Some(1),

@@ -5,8 +5,8 @@ use super::{histogram::HISTOGRAM_SERIES, settings::SERIES_MAX_LEAST};
 use crate::model::{
     identity::Word,
     names::{
-        ApiState, Direction, Label, OTHER, Outcome, PathKind, SeriesMetric, Severity, UNKNOWN,
-        Verdict,
+        ApiFamily, ApiState, Direction, Label, OTHER, Outcome, PathKind, SeriesMetric, Severity,
+        UNKNOWN, Verdict,
     },
 };
 
@@ -43,6 +43,7 @@ pub struct Words {
     pub none: Word,
     directions: [Word; 2],
     outcomes: Box<[Word]>,
+    api_families: Box<[Word]>,
     api_states: Box<[Word]>,
     path_kinds: Box<[Word]>,
     switches: [Word; 2],
@@ -114,6 +115,7 @@ impl Words {
             none: "none".into(),
             directions: Direction::BOTH.map(|direction| direction.word().into()),
             outcomes: words(Outcome::WORDS),
+            api_families: words(ApiFamily::WORDS),
             api_states: words(ApiState::WORDS),
             path_kinds: words(PathKind::WORDS),
             switches: ["false".into(), "true".into()],
@@ -128,6 +130,10 @@ impl Words {
 
     pub fn outcome(&self, outcome: Outcome) -> Word {
         self.nth(&self.outcomes, outcome as usize)
+    }
+
+    pub fn api_family(&self, family: ApiFamily) -> Word {
+        self.nth(&self.api_families, family as usize)
     }
 
     pub fn api_state(&self, state: ApiState) -> Word {
@@ -202,8 +208,8 @@ mod tests {
 
     #[test]
     fn room_for_other_sets_is_never_given_out() {
-        // For one cloud: 2 directions of 4 metrics, 1 of one, 5 outcomes, 3 histograms of 13.
-        let by_cloud = 9 + 5 + 39;
+        // For one cloud: 2 directions of 4 metrics, 1 of two, 5 outcomes, 3 histograms of 13.
+        let by_cloud = 10 + 5 + 39;
         for (series_max, clouds_max) in [(0, 2), (1_000, 2), (1_500, 7), (5_000, 12), (50_000, 12)]
         {
             let limits = limits(series_max);

@@ -36,6 +36,8 @@ pub struct Recorded<'a> {
     pub cost: Option<&'a CostPlan>,
     /// What contracts say of it; `None` where nobody judges.
     pub verdicts: Option<&'a Arc<[Judgement]>>,
+    /// Requests that began.
+    pub requests: u64,
     /// Where the flow got its outcome with this record.
     pub ended: Option<Outcome>,
     /// Times that no earlier record of the flow had.
@@ -51,6 +53,7 @@ pub struct Tally {
     pub counters: Counters,
     /// Currency, and the estimate by direction; `None` where nothing was priced.
     pub cost: Option<(Word, [Money; 2])>,
+    pub requests: u64,
     /// By outcome, in the order of [`Outcome::ALL`].
     pub flows: [u64; Outcome::ALL.len()],
     /// In the order of [`TIMES`].
@@ -77,10 +80,12 @@ impl Scratch {
             verdicts: recorded.verdicts.map(Arc::clone),
             counters: Counters::default(),
             cost: None,
+            requests: 0,
             flows: [0; Outcome::ALL.len()],
             times: [const { None }; TIMES.len()],
         });
         tally.counters = tally.counters.plus(recorded.counters);
+        tally.requests = tally.requests.saturating_add(recorded.requests);
         if let Some(plan) = recorded.cost.filter(|plan| !plan.parts.is_empty()) {
             let costs = plan.cost_by_direction(recorded.counters);
             let (_, sums) = tally

@@ -133,6 +133,7 @@ impl Table {
                 | Label::Provider
                 | Label::Vendor
                 | Label::Service
+                | Label::ApiFamily
                 | Label::ApiState
                 | Label::PathKind
                 | Label::Namespace
@@ -228,7 +229,7 @@ fn row_of<'a>(
 }
 
 impl Source<'_> {
-    /// SeriesValue of one label. Of API state and path nothing is known: no stage reads them in this version.
+    /// Value of one label.
     fn word(&self, label: Label, words: &Words) -> Word {
         let known = |word: &Option<Word>| match word {
             // An empty value would be no label at all.
@@ -261,6 +262,9 @@ impl Source<'_> {
             Label::Provider => known(&identity.provider),
             Label::Vendor => known(&identity.vendor),
             Label::Service => known(&identity.service),
+            Label::ApiFamily => identity
+                .api_family
+                .map_or_else(|| words.unknown.clone(), |family| words.api_family(family)),
             Label::ApiState => identity
                 .api_state
                 .map_or_else(|| words.unknown.clone(), |state| words.api_state(state)),

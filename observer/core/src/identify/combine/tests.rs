@@ -129,7 +129,7 @@ fn combined(asked: Option<&Asked>, resolved: &str, stated: &str) -> Combined {
             asked,
             resolved: &answers(resolved),
             blind: Some(BlindReason::NoHandshake),
-            request: None,
+            request: Said::Nothing,
         },
         &Patterns,
     )

@@ -17,6 +17,7 @@ words! {
         Provider = "provider",
         Vendor = "vendor",
         Service = "service",
+        ApiFamily = "api_family",
         ApiState = "api_state",
         PathKind = "path_kind",
         Namespace = "namespace",
@@ -38,6 +39,7 @@ words! {
         Packets = "observer_packets_total",
         RetransmittedBytes = "observer_retransmitted_bytes_total",
         Flows = "observer_flows_total",
+        Requests = "observer_requests_total",
         ConnectSeconds = "observer_connect_seconds",
         RttSeconds = "observer_rtt_seconds",
         FirstByteSeconds = "observer_first_byte_seconds",
@@ -53,9 +55,9 @@ impl SeriesMetric {
     #[must_use]
     pub const fn labels(self) -> &'static [Label] {
         use Label::{
-            ApiState, Cloud, Contract, Currency, Direction, Internet, Namespace, Outcome, PathKind,
-            PodName, Provider, Region, Rule, SameRegion, SameZone, Service, Severity, Vendor,
-            Verdict, Workload,
+            ApiFamily, ApiState, Cloud, Contract, Currency, Direction, Internet, Namespace,
+            Outcome, PathKind, PodName, Provider, Region, Rule, SameRegion, SameZone, Service,
+            Severity, Vendor, Verdict, Workload,
         };
         match self {
             Self::WireBytes | Self::PayloadBytes | Self::Packets | Self::RetransmittedBytes => &[
@@ -65,6 +67,9 @@ impl SeriesMetric {
             Self::Flows => &[
                 Cloud, Region, Provider, Vendor, Service, ApiState, PathKind, Namespace, Workload,
                 Outcome,
+            ],
+            Self::Requests => &[
+                Cloud, Provider, Vendor, Service, ApiFamily, ApiState, Namespace, Workload,
             ],
             Self::EgressCostEstimate => &[
                 Direction, Cloud, Region, Provider, Vendor, Service, ApiState, PathKind, Namespace,
@@ -100,6 +105,7 @@ impl SeriesMetric {
             | Self::PodNetworkEgress
             | Self::ContractBytes
             | Self::ContractFlows
+            | Self::Requests
             | Self::Flows => false,
         }
     }

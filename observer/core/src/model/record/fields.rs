@@ -134,7 +134,7 @@ fields! { |r|
         first_byte_us: Unsigned "microseconds" nullable, since 1, "From the last byte of a request to the first of its answer, the latest such pair." => r.totals.timing.first_byte_us;
         last_byte_us: Unsigned "microseconds" nullable, since 1, "From the last byte of a request to the last of its answer." => NOT_SEEN;
         chunk_gap_us: Unsigned "microseconds" nullable, since 1, "Longest pause inside an answer." => NOT_SEEN;
-        requests: Unsigned "requests" nullable, since 1, "Requests seen in this interval." => NOT_SEEN;
+        requests: Unsigned "requests" nullable, since 1, "Requests that began in this interval; null where none was ever seen." => r.requests;
     }
     "who" {
         pid: Unsigned "" nullable, since 1, "Process that owns the socket (`owner_basis` says how that is known), in the initial pid namespace." => r.totals.owner.ok().map(|owner| owner.pid);

@@ -1,0 +1,103 @@
+//! Requests that programs encrypt: what the kernel half keeps between the plaintext and the socket that its ciphertext is sent
+//! on, and what it hands over of it: method and path up to the first space or `?`.
+
+use core::mem::size_of;
+
+use super::capture::Head;
+
+/// Bytes of method and path that are handed over at the most; longer ones are cut.
+pub const LINE_BYTES: usize = 256;
+/// Room for a line, and for one more part of it.
+pub const ROOM_BYTES: usize = 2 * LINE_BYTES;
+/// Threads that have written plaintext and not sent it, at the same time.
+pub const WRITES_MAX: u32 = 2_048;
+/// Connections of TLS libraries whose socket is known. LRU: who falls out is found again.
+pub const CONNECTIONS_MAX: u32 = 16_384;
+/// Processes that run Go, and have written.
+pub const GO_MAX: u32 = 4_096;
+
+/// What is handed over, behind [`Head`] and before the line.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Boundary {
+    /// Payload bytes that were sent before the request.
+    pub sent: u64,
+    /// Payload bytes that were received before it.
+    pub received: u64,
+}
+
+/// How far a request line has been seen.
+pub mod state {
+    /// Nothing is under way.
+    pub const NONE: u8 = 0;
+    /// It goes on in the next write.
+    pub const LINE: u8 = 1;
+    pub const WHOLE: u8 = 2;
+}
+
+/// Plaintext that a thread has written, until it is sent.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// What stands for the connection in the process: the address of a library's struct.
+    pub connection: u64,
+    /// The goroutine that writes; 0 outside Go.
+    pub goroutine: u64,
+    /// When the request began, CLOCK_MONOTONIC ns.
+    pub at_ns: u64,
+    /// Bytes of plaintext from the request's first on.
+    pub length: u32,
+    /// Bytes of the line.
+    pub line_bytes: u32,
+    /// See [`state`].
+    pub state: u8,
+    /// 1 = its first bytes have been sent: head and boundary are filled in.
+    pub sent: u8,
+    /// 1 = other plaintext of the same thread was waiting too.
+    pub crossed: u8,
+    /// Not 0 = the line has come to its end, while it is looked through.
+    pub over: u8,
+    /// Bytes of plaintext, while it is looked through, that were spaces.
+    pub spaces: u32,
+    pub head: Head,
+    pub boundary: Boundary,
+    pub line: [u8; ROOM_BYTES],
+}
+
+impl Default for Write {
+    fn default() -> Self {
+        Self {
+            connection: 0,
+            goroutine: 0,
+            at_ns: 0,
+            length: 0,
+            line_bytes: 0,
+            state: state::NONE,
+            sent: 0,
+            crossed: 0,
+            over: 0,
+            spaces: 0,
+            head: Head::default(),
+            boundary: Boundary::default(),
+            line: [0; ROOM_BYTES],
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Boundary>() == 16);
+/// Head, boundary and line are handed over as they lie.
+const _: () = assert!(
+    core::mem::offset_of!(Write, line)
+        == core::mem::offset_of!(Write, head) + size_of::<Head>() + size_of::<Boundary>()
+);
+
+/// Which connection of which process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ConnectionKey {
+    pub connection: u64,
+    pub tgid: u32,
+    pub _pad: u32,
+}
+
+const _: () = assert!(size_of::<ConnectionKey>() == 16);

@@ -1,0 +1,251 @@
+//! Question: which request does a program encrypt?
+//!
+//! Hooks: uprobes at the entries of `SSL_write`, `SSL_write_ex` and `SSL_free` of OpenSSL (1.1 and 3) and of
+//! `crypto/tls.(*Conn).Write` of Go (register ABI, 1.17). Context: the calling thread. Some 1 to 2 us a call; none of them at a
+//! function's return. Kept is method and path of what begins a request, until its ciphertext is sent (`sent`). Cannot see:
+//! requests that begin in the middle of a write, HTTP/2, libraries that are linked in without symbols.
+
+use observer_ebpf::{
+    abi::{
+        Lost,
+        capture::CUT,
+        request::{ConnectionKey, LINE_BYTES, Write, state},
+    },
+    request::{Part, is_request, part},
+};
+
+use super::{
+    maps::{CONNECTIONS, NO_WRITE, WRITES, lose},
+    platform::{ProbeContext, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user},
+    sent,
+};
+
+/// What one call hands to the library.
+struct Call {
+    /// The connection, by the address of the library's struct.
+    connection: u64,
+    goroutine: u64,
+    /// Where the plaintext lies.
+    address: u64,
+    length: u32,
+}
+
+/// `int SSL_write(SSL *, const void *, int)`, `int SSL_write_ex(SSL *, const void *, size_t, size_t *)`.
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::uprobe)]
+pub fn write_openssl(ctx: ProbeContext) -> u32 {
+    let (Some(connection), Some(address), Some(length)) =
+        (ctx.arg::<u64>(0), ctx.arg::<u64>(1), ctx.arg::<u64>(2))
+    else {
+        return 0;
+    };
+    write(&Call {
+        connection,
+        goroutine: 0,
+        address,
+        length: length as u32,
+    });
+    0
+}
+
+/// `void SSL_free(SSL *)`: the address may stand for another connection from now on.
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::uprobe)]
+pub fn free_openssl(ctx: ProbeContext) -> u32 {
+    let Some(connection) = ctx.arg::<u64>(0) else {
+        return 0;
+    };
+    // SAFETY: no argument.
+    let thread = unsafe { bpf_get_current_pid_tgid() };
+    let _ = CONNECTIONS.remove(key(thread, connection));
+    if let Some(write) = WRITES.get_ptr_mut(thread) {
+        // SAFETY: a live map value of this thread's.
+        if unsafe { (*write).connection } == connection {
+            let _ = WRITES.remove(thread);
+        }
+    }
+    0
+}
+
+/// `func (c *Conn) Write(b []byte) (int, error)`.
+#[cfg(feature = "x86_64")]
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::uprobe)]
+pub fn write_go(ctx: ProbeContext) -> u32 {
+    // SAFETY: the context is valid while the program runs.
+    let call = unsafe {
+        let registers = ctx.regs;
+        Call {
+            connection: (*registers).rax,
+            goroutine: (*registers).r14,
+            address: (*registers).rbx,
+            length: (*registers).rcx as u32,
+        }
+    };
+    if call.goroutine != 0 {
+        write(&call);
+    }
+    0
+}
+
+#[inline(always)]
+pub const fn key(thread: u64, connection: u64) -> ConnectionKey {
+    ConnectionKey {
+        connection,
+        tgid: (thread >> 32) as u32,
+        _pad: 0,
+    }
+}
+
+#[inline(always)]
+fn write(call: &Call) {
+    if call.length == 0 || call.length > i32::MAX as u32 {
+        return;
+    }
+    // SAFETY: no argument.
+    let thread = unsafe { bpf_get_current_pid_tgid() };
+    let pending = WRITES.get_ptr_mut(thread);
+    if begins_request(call) {
+        begin(thread, call, pending);
+        return;
+    }
+    let Some(pending) = pending else {
+        return;
+    };
+    // SAFETY: a live map value of this thread's.
+    unsafe {
+        if (*pending).connection != call.connection {
+            (*pending).crossed = 1;
+            return;
+        }
+        (*pending).length = (*pending).length.saturating_add(call.length);
+        if (*pending).state == state::LINE {
+            let before = (*pending).line_bytes;
+            take(pending, call, before);
+            if (*pending).state == state::WHOLE && (*pending).sent != 0 {
+                sent::hand_over(pending);
+                let _ = WRITES.remove(thread);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn begins_request(call: &Call) -> bool {
+    let mut first = [0_u8; 8];
+    if call.length < 8 {
+        return false;
+    }
+    // SAFETY: the buffer is as long as said; the helper checks the address.
+    let failed =
+        unsafe { bpf_probe_read_user(first.as_mut_ptr().cast(), 8, call.address as *const _) };
+    failed == 0 && is_request(u64::from_be_bytes(first))
+}
+
+/// A request begins: an earlier one of this thread that was never sent is given up.
+#[inline(always)]
+fn begin(thread: u64, call: &Call, pending: Option<*mut Write>) {
+    let mut crossed = 0;
+    let write = if let Some(pending) = pending {
+        // SAFETY: a live map value of this thread's.
+        unsafe {
+            // A goroutine whose stack grows calls the function again; so does a program whose handshake was not over.
+            let is_again = (*pending).goroutine == call.goroutine
+                && (*pending).connection == call.connection
+                && (*pending).length == call.length;
+            if (*pending).sent == 0 && !is_again {
+                lose(Lost::Request);
+                crossed = u8::from((*pending).connection != call.connection);
+            }
+        }
+        pending
+    } else {
+        let Some(empty) = NO_WRITE.get(0) else {
+            return;
+        };
+        let _ = WRITES.insert(thread, empty, 0);
+        let Some(write) = WRITES.get_ptr_mut(thread) else {
+            lose(Lost::Request);
+            return;
+        };
+        write
+    };
+    // SAFETY: a live map value of this thread's.
+    unsafe {
+        (*write).connection = call.connection;
+        (*write).goroutine = call.goroutine;
+        (*write).at_ns = bpf_ktime_get_ns();
+        (*write).length = call.length;
+        (*write).sent = 0;
+        (*write).crossed = crossed;
+        wipe((&raw mut (*write).line).cast());
+        take(write, call, 0);
+    }
+}
+
+/// Puts what the call has of the request line behind the `before` bytes that are there, and wipes what follows it. Behind the
+/// `before` bytes there are zeroes.
+#[inline(never)]
+unsafe fn take(write: *mut Write, call: &Call, before: u32) -> u64 {
+    const MOST: u32 = LINE_BYTES as u32;
+    let before = before & (MOST - 1);
+    let more = if call.length > MOST {
+        MOST
+    } else {
+        call.length
+    };
+    // SAFETY: `before` and what is read are within the room: each is at most half of it.
+    unsafe {
+        let line = (&raw mut (*write).line).cast::<u8>();
+        if bpf_probe_read_user(
+            line.add(before as usize).cast(),
+            more,
+            call.address as *const _,
+        ) != 0
+        {
+            (*write).state = state::NONE;
+            return 0;
+        }
+        // What the loop finds lies in the entry: in registers the verifier would follow each of its values apart.
+        let over = &raw mut (*write).over;
+        let spaces = &raw mut (*write).spaces;
+        let end = &raw mut (*write).line_bytes;
+        over.write_volatile(0);
+        spaces.write_volatile(0);
+        end.write_volatile(MOST);
+        for i in 0..MOST {
+            let byte = line.add(i as usize);
+            if over.read_volatile() == 0 {
+                match part(*byte, spaces.read_volatile()) {
+                    Part::Goes if *byte == b' ' => spaces.write_volatile(1),
+                    Part::Goes => {}
+                    Part::Ends => {
+                        over.write_volatile(1);
+                        end.write_volatile(i);
+                    }
+                }
+            }
+            if over.read_volatile() != 0 {
+                *byte = 0;
+            }
+        }
+        wipe(line.add(LINE_BYTES));
+        let there = before + more;
+        let end = end.read_volatile();
+        (*write).head.flags = if end == MOST { CUT } else { 0 };
+        // Zeroes behind what is there end it too.
+        (*write).state = if end == there && there < MOST {
+            state::LINE
+        } else {
+            state::WHOLE
+        };
+    }
+    0
+}
+
+/// Half of a line's room.
+#[inline(always)]
+unsafe fn wipe(room: *mut u8) {
+    // SAFETY: the caller's half of a room, aligned as its struct is.
+    unsafe {
+        room.cast::<[u64; LINE_BYTES / 8]>()
+            .write([0; LINE_BYTES / 8])
+    };
+}

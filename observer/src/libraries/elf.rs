@@ -1,0 +1,125 @@
+//! Where in an executable or a library requests are encrypted: OpenSSL by its symbols, exported or not, Go by its own table. Reads the parts of the
+//! file that it needs, and believes no number in them.
+
+use std::{fs::File, io::BufReader};
+
+use object::{
+    Architecture, Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol, ReadCache,
+    ReadRef,
+};
+
+use super::golang;
+
+/// What is attached where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `SSL_write`, `SSL_write_ex`.
+    OpenSslWrite,
+    /// `SSL_free`.
+    OpenSslFree,
+    /// `crypto/tls.(*Conn).Write`.
+    GoWrite,
+}
+
+/// Which places a file has, by offset in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encrypter {
+    pub places: Vec<(Place, u64)>,
+}
+
+const OPENSSL: [(&str, Place); 3] = [
+    ("SSL_write", Place::OpenSslWrite),
+    ("SSL_write_ex", Place::OpenSslWrite),
+    ("SSL_free", Place::OpenSslFree),
+];
+
+/// Names of the section that Go's table lies in.
+const GO_TABLES: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
+const GO_TABLE_BYTES_MAX: u64 = 256 << 20;
+const GO_WRITE: &str = "crypto/tls.(*Conn).Write";
+
+/// `None` where there is nothing to attach to.
+pub fn encrypter(file: &File) -> Option<Encrypter> {
+    let reader = BufReader::new(file.try_clone().ok()?);
+    let cache = ReadCache::new(reader);
+    let object = object::File::parse(&cache).ok()?;
+    let mut places = openssl(&object);
+    places.extend(go(&object));
+    let has_write = places
+        .iter()
+        .any(|(place, _)| matches!(place, Place::OpenSslWrite | Place::GoWrite));
+    has_write.then_some(Encrypter { places })
+}
+
+/// Exported symbols; where they have none of it, those for debuggers.
+fn openssl<'d, R: ReadRef<'d>>(object: &object::File<'d, R>) -> Vec<(Place, u64)> {
+    let places = of_symbols(object, object.dynamic_symbols());
+    if places.is_empty() {
+        return of_symbols(object, object.symbols());
+    }
+    places
+}
+
+fn of_symbols<'d, R: ReadRef<'d>, S: ObjectSymbol<'d>>(
+    object: &object::File<'d, R>,
+    symbols: impl Iterator<Item = S>,
+) -> Vec<(Place, u64)> {
+    let mut places = Vec::new();
+    for symbol in symbols.filter(ObjectSymbol::is_definition) {
+        let known = symbol.name_bytes().ok().and_then(|name| {
+            let mut known = OPENSSL.iter();
+            known.find(|(known, _)| known.as_bytes() == name)
+        });
+        let Some((_, place)) = known else {
+            continue;
+        };
+        if let Some(offset) = file_offset(object, symbol.address()) {
+            places.push((*place, offset));
+        }
+        if places.len() == OPENSSL.len() {
+            break;
+        }
+    }
+    places
+}
+
+/// Registers carry arguments on these processors; the kernel half reads those of this one.
+fn go<'d, R: ReadRef<'d>>(object: &object::File<'d, R>) -> Option<(Place, u64)> {
+    if object.architecture() != Architecture::X86_64 {
+        return None;
+    }
+    let mut tables = GO_TABLES
+        .iter()
+        .filter_map(|name| object.section_by_name(name));
+    let table = tables.next()?;
+    if table.size() > GO_TABLE_BYTES_MAX {
+        return None;
+    }
+    let text = object
+        .section_by_name(".text")
+        .map_or(0, |text| text.address());
+    let address = golang::function(table.data().ok()?, GO_WRITE, text)?;
+    Some((Place::GoWrite, file_offset(object, address)?))
+}
+
+/// Where in the file an address of its image lies.
+pub fn file_offset<'d, R: ReadRef<'d>>(object: &object::File<'d, R>, address: u64) -> Option<u64> {
+    object.segments().find_map(|segment| {
+        let inside = address.checked_sub(segment.address())?;
+        let (offset, length) = segment.file_range();
+        (inside < length).then(|| offset.checked_add(inside))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_object_has_nothing() {
+        let file = File::open("/proc/self/exe").expect("the own executable");
+        assert_eq!(encrypter(&file), None);
+        let file = File::open("/etc/passwd").expect("a text");
+        assert_eq!(encrypter(&file), None);
+    }
+}

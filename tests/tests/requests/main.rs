@@ -1,0 +1,422 @@
+//! Requests that programs encrypt are typed: on the right socket, with bytes that are exactly theirs, and nothing of what they
+//! keep secret is anywhere. What is not installed is skipped and said so.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use common::{guarded, started::eventually};
+use ipnet::IpNet;
+use observer_tests::{
+    Process, Testbed, Wire,
+    agent::{Agent, uplink},
+    scratch::Scratch,
+    topology::{self, Bridged},
+};
+use serde_json::Value;
+
+const TOOL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/requests/api.py");
+const AWS_US_EAST_1: &str = "3.210.0.10";
+const CLOUDFLARE: &str = "104.18.0.10";
+const PORT: u16 = 443;
+/// Of requests by which a test knows that the probes are in place.
+const WARM_PORT: u16 = 8_443;
+const TIMEOUT: Duration = Duration::from_mins(4);
+const RUNTIME: &str = "bedrock-runtime.us-east-1.amazonaws.com";
+const MANTLE: &str = "bedrock-mantle.us-east-1.api.aws";
+const OPENAI: &str = "api.openai.com";
+/// Requests of each of two connections in one event loop; `REQUESTS=5000` for the proof.
+const REQUESTS: u64 = 500;
+
+/// The preset of the time before 27 April 2026, without its end: it is judged by the flow's own time, which is now.
+const SPLIT: &str = include_str!("../../../observer/contracts/openai-microsoft-2025-10.yaml");
+const AMENDED: &str = include_str!("../../../observer/contracts/openai-microsoft-2026-04.yaml");
+
+struct Bed {
+    net: Bridged,
+    _folder: Scratch,
+    agent: Agent,
+    server: Process,
+    _bed: Testbed,
+}
+
+impl Bed {
+    fn new(configuration: &str) -> Result<Self> {
+        let bed = Testbed::new("requests")?;
+        let mut wire = Wire::default();
+        for network in ["3.210.0.0/16", "104.18.0.0/16"] {
+            wire.far_prefixes.push(network.parse::<IpNet>()?);
+        }
+        let net = topology::bridged(&bed, &wire)?;
+        let folder = Scratch::new("observer-requests-")?;
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let made = rcgen::generate_simple_self_signed([OPENAI.to_owned()])?;
+        fs::write(path("certificate.pem"), made.cert.pem())?;
+        fs::write(path("key.pem"), made.signing_key.serialize_pem())?;
+        fs::write(path("observer.yaml"), configuration)?;
+        let mut command = tool();
+        command.args(["serve", &path("certificate.pem"), &path("key.pem")]);
+        for (address, port) in [
+            (AWS_US_EAST_1, PORT),
+            (CLOUDFLARE, PORT),
+            (AWS_US_EAST_1, WARM_PORT),
+        ] {
+            command.arg(format!("{address}:{port}"));
+        }
+        command.stdout(Stdio::piped());
+        let mut server = net.far.spawn(command)?;
+        ensure!(server.read_line()? == "ready", "the server is not ready");
+        let agent = Agent::start(
+            &[uplink(&net.near, net.near_device)],
+            &["--config", &path("observer.yaml"), "--tick", "0.5"],
+        )?;
+        let bed = Self {
+            net,
+            _folder: folder,
+            agent,
+            server,
+            _bed: bed,
+        };
+        bed.wait_for_probes()?;
+        Ok(bed)
+    }
+
+    /// Libraries are looked for beside the ticks.
+    fn wait_for_probes(&self) -> Result<()> {
+        let warm = format!("{AWS_US_EAST_1}:{WARM_PORT}");
+        eventually("a typed request", || {
+            self.client(&["talk", &warm, RUNTIME, "GET /async-invoke"], "")?;
+            std::thread::sleep(Duration::from_millis(600));
+            let records = self.agent.records()?;
+            let is_typed =
+                |record: &Value| record["remote_port"] == WARM_PORT && !record["method"].is_null();
+            Ok(records.iter().any(is_typed).then_some(()))
+        })
+    }
+
+    fn client(&self, arguments: &[&str], canary: &str) -> Result<()> {
+        let mut command = tool();
+        command.args(arguments).env("CANARY", canary);
+        command.stdin(Stdio::null()).stderr(Stdio::piped());
+        let output = self.net.near.spawn(command)?.output(TIMEOUT)?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{arguments:?}: {}", error.trim());
+        Ok(())
+    }
+
+    /// What the server noted of the next connection that ended, but for those that only waited.
+    fn noted(&mut self) -> Result<Value> {
+        loop {
+            let noted: Value = serde_json::from_str(&self.server.read_line()?)?;
+            if noted["requests"][0]["target"] != "/async-invoke" {
+                return Ok(noted);
+            }
+        }
+    }
+}
+
+fn tool() -> Command {
+    let mut command = Command::new("python3");
+    command.arg(TOOL);
+    command
+}
+
+fn server(address: &str) -> String {
+    SocketAddr::new(address.parse().expect("an address"), PORT).to_string()
+}
+
+fn with_python(test: &str, work: impl FnOnce() -> Result<()>) {
+    guarded(test, || {
+        let found = Command::new("python3").arg("--version").output();
+        if found.is_ok_and(|output| output.status.success()) {
+            return work();
+        }
+        println!("skipped: {test}: there is no `python3`");
+        Ok(())
+    });
+}
+
+/// Records of the flows that went to a port 443, in order.
+fn own(records: Vec<Value>) -> Vec<Value> {
+    let is_own = |record: &Value| record["remote_port"] == PORT;
+    records.into_iter().filter(is_own).collect()
+}
+
+fn text<'v>(record: &'v Value, field: &str) -> &'v str {
+    record[field].as_str().unwrap_or("-")
+}
+
+fn number(record: &Value, field: &str) -> u64 {
+    record[field].as_u64().unwrap_or_default()
+}
+
+/// Payload bytes and requests by route.
+fn by_route(records: &[Value]) -> BTreeMap<String, [u64; 3]> {
+    let mut sums: BTreeMap<String, [u64; 3]> = BTreeMap::new();
+    for record in records {
+        let key = format!("{} {}", text(record, "method"), text(record, "route"));
+        let sum = sums.entry(key).or_default();
+        for (sum, field) in
+            sum.iter_mut()
+                .zip(["payload_bytes_egress", "payload_bytes_ingress", "requests"])
+        {
+            *sum += number(record, field);
+        }
+    }
+    sums
+}
+
+/// Requests of several kinds on one connection: the payload of each is what lies between the places in both streams that the
+/// server noted; nothing is lost between them.
+#[test]
+fn bytes_of_each_kind_are_exactly_those_between_its_requests() {
+    const LINES: [(&str, &str); 8] = [
+        ("POST /v1/embeddings 300", "POST /v1/embeddings"),
+        ("POST /v1/embeddings 20000", "POST /v1/embeddings"),
+        ("POST /v1/files 100000", "POST /v1/files/**"),
+        ("GET /v1/files/file-1/content", "GET /v1/files/**"),
+        ("POST /v1/responses 5 pieces", "POST /v1/responses"),
+        ("POST /v1/embeddings 0", "POST /v1/embeddings"),
+        (
+            "DELETE /v1/responses/resp_1",
+            "DELETE /v1/responses/{response}/**",
+        ),
+        ("POST /v1/nowhere 10", "POST -"),
+    ];
+    with_python(
+        "bytes_of_each_kind_are_exactly_those_between_its_requests",
+        || {
+            let mut bed = Bed::new("tick: 500ms\n")?;
+            let mut arguments = vec!["talk".to_owned(), server(AWS_US_EAST_1), OPENAI.to_owned()];
+            arguments.extend(LINES.iter().map(|(line, _)| (*line).to_owned()));
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            bed.client(&arguments, "")?;
+            let noted = bed.noted()?;
+            let records = own(bed.agent.stop()?);
+
+            let requests = noted["requests"].as_array().context("no requests")?;
+            ensure!(requests.len() == LINES.len(), "{requests:?}");
+            let mut expected: BTreeMap<String, [u64; 3]> = BTreeMap::new();
+            for (nth, (_, route)) in LINES.iter().enumerate() {
+                let place = |nth: usize, field: &str, end: &str| match requests.get(nth) {
+                    // The first one has the handshake.
+                    _ if nth == 0 => 0,
+                    Some(request) => number(request, field),
+                    None => number(&noted, end),
+                };
+                let sum = expected.entry((*route).to_owned()).or_default();
+                sum[0] += place(nth + 1, "sent", "taken") - place(nth, "sent", "taken");
+                sum[1] += place(nth + 1, "received", "given") - place(nth, "received", "given");
+                sum[2] += 1;
+            }
+            let found = by_route(&records);
+            ensure!(found == expected, "{found:#?} instead of {expected:#?}");
+            let last = records.last().context("no record")?;
+            for way in ["egress", "ingress"] {
+                let field = format!("wire_bytes_{way}");
+                let sum: u64 = records.iter().map(|record| number(record, &field)).sum();
+                let total = number(last, &format!("{field}_since_start"));
+                ensure!(sum == total, "{way}: {sum} instead of {total}");
+            }
+            println!("{} records, {found:?}", records.len());
+            Ok(())
+        },
+    );
+}
+
+/// Two hosts by turns in one event loop: each request counts on its own connection or on none.
+#[test]
+fn connections_of_one_event_loop_are_not_mixed_up() {
+    with_python("connections_of_one_event_loop_are_not_mixed_up", || {
+        let count = std::env::var("REQUESTS").map_or(Ok(REQUESTS), |count| count.parse())?;
+        let bed = Bed::new("tick: 500ms\n")?;
+        let (aws, front) = (server(AWS_US_EAST_1), server(CLOUDFLARE));
+        bed.client(
+            &[
+                "loop",
+                &count.to_string(),
+                &aws,
+                RUNTIME,
+                "POST /model/us.openai.gpt-5/converse 100",
+                &front,
+                OPENAI,
+                "POST /v1/embeddings 100",
+            ],
+            "",
+        )?;
+        let records = own(bed.agent.stop()?);
+        for (name, route) in [
+            (RUNTIME, "/model/{model}/converse"),
+            (OPENAI, "/v1/embeddings"),
+        ] {
+            let flow = records
+                .iter()
+                .filter(|record| record["server_name"] == name);
+            let flow: Vec<Value> = flow.cloned().collect();
+            let sums = by_route(&flow);
+            let wrong: Vec<_> = sums
+                .keys()
+                .filter(|key| **key != format!("POST {route}"))
+                .collect();
+            let right = sums.get(&format!("POST {route}")).map_or(0, |sum| sum[2]);
+            println!("{name}: {right} of {count} right, others {wrong:?}");
+            ensure!(wrong.is_empty(), "{name}: {sums:?}");
+            ensure!(
+                right * 10 >= count * 9 && right <= count,
+                "{name}: {sums:?}"
+            );
+        }
+        Ok(())
+    });
+}
+
+/// What requests keep in headers, query and body is in no record, no metric and no line of the agent's.
+#[test]
+fn secrets_stay_where_they_are() {
+    const CANARY: &str = "sk-canary-5e3c9f1b7a2d";
+    with_python("secrets_stay_where_they_are", || {
+        let bed = Bed::new("tick: 500ms\n")?;
+        let aws = server(AWS_US_EAST_1);
+        for line in [
+            "POST /model/us.openai.gpt-5/converse 4000",
+            "GET /async-invoke/x",
+            "POST /v1/nowhere 3 pieces",
+        ] {
+            bed.client(&["talk", &aws, RUNTIME, line], CANARY)?;
+        }
+        let metrics = bed.agent.metrics()?;
+        let said = bed.agent.said().join("\n");
+        let records = bed.agent.stop()?;
+        let typed = records
+            .iter()
+            .filter(|record| record["remote_port"] == PORT && !record["method"].is_null());
+        ensure!(typed.count() == 3, "requests were not read");
+        let records = serde_json::to_string(&records)?;
+        let encoded = ["c2stY2FuYXJ5LTVlM2M5ZjFiN2EyZA", "sk%2Dcanary"];
+        for (place, text) in [
+            ("metrics", metrics),
+            ("messages", said),
+            ("records", records),
+        ] {
+            for secret in [CANARY].into_iter().chain(encoded) {
+                ensure!(!text.contains(secret), "{secret} is in the {place}");
+            }
+        }
+        Ok(())
+    });
+}
+
+/// What names leave open routes decide.
+#[test]
+fn routes_decide_contracts() {
+    // Host, address, request; what the contract of before says and why, and what the amended one says.
+    const CASES: [(&str, &str, &str, &str, &str, &str); 6] = [
+        (
+            RUNTIME,
+            AWS_US_EAST_1,
+            "POST /model/openai.gpt-5.5/converse",
+            "violation",
+            "api_state=\"stateless\"",
+            "compliant",
+        ),
+        (
+            RUNTIME,
+            AWS_US_EAST_1,
+            "POST /model/us.anthropic.claude-x/converse",
+            "not_covered",
+            "",
+            "not_covered",
+        ),
+        (
+            MANTLE,
+            AWS_US_EAST_1,
+            "POST /openai/v1/agents/sessions",
+            "not_covered",
+            "",
+            "compliant",
+        ),
+        // State and vendor are in the body.
+        (
+            MANTLE,
+            AWS_US_EAST_1,
+            "POST /openai/v1/chat/completions",
+            "undetermined",
+            "vendor not known, api_state body_decides",
+            "undetermined",
+        ),
+        // Kept by the provider: the contract is about what is not.
+        (
+            OPENAI,
+            CLOUDFLARE,
+            "POST /v1/files",
+            "not_covered",
+            "",
+            "undetermined",
+        ),
+        (
+            OPENAI,
+            CLOUDFLARE,
+            "POST /v1/embeddings",
+            "undetermined",
+            "cloud not known",
+            "undetermined",
+        ),
+    ];
+    with_python("routes_decide_contracts", || {
+        let folder = Scratch::new("observer-route-contracts-")?;
+        let split = SPLIT.replace("  until: 2026-04-27\n", "");
+        let tests = split.find("tests:\n").context("no tests")?;
+        fs::write(
+            folder.path().join("split.yaml"),
+            split.get(..tests).unwrap_or_default(),
+        )?;
+        fs::write(folder.path().join("amended.yaml"), AMENDED)?;
+        let configuration = format!(
+            "tick: 500ms\ncontracts:\n  files: [\"{}\"]\n",
+            folder.path().display()
+        );
+        let bed = Bed::new(&configuration)?;
+        for (name, address, request, ..) in CASES {
+            bed.client(&["talk", &server(address), name, request], "")?;
+        }
+        let records = own(bed.agent.stop()?);
+        let mut flows: Vec<&Value> = Vec::new();
+        for record in &records {
+            match flows
+                .iter_mut()
+                .find(|flow| flow["flow_id"] == record["flow_id"])
+            {
+                Some(flow) => *flow = record,
+                None => flows.push(record),
+            }
+        }
+        ensure!(flows.len() == CASES.len(), "{} flows", flows.len());
+        for (flow, (name, _, request, before, why, after)) in flows.iter().zip(CASES) {
+            let verdict = |contract: &str| {
+                let mut all = flow["verdicts"].as_array().into_iter().flatten();
+                let own = all.find(|entry| entry["contract"] == contract);
+                own.map_or(("", ""), |own| (text(own, "verdict"), text(own, "reason")))
+            };
+            let (found, reason) = verdict("openai-microsoft-2025-10");
+            println!("{name} {request}: {found}: {reason}");
+            ensure!(
+                found == before && reason.contains(why),
+                "{name} {request}: {found}: {reason}"
+            );
+            let (found, reason) = verdict("openai-microsoft-2026-04");
+            ensure!(
+                found == after,
+                "{name} {request}, amended: {found}: {reason}"
+            );
+        }
+        Ok(())
+    });
+}
