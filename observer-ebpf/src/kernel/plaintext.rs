@@ -9,7 +9,7 @@ use observer_ebpf::{
     abi::{
         Lost,
         capture::CUT,
-        request::{ConnectionKey, LINE_BYTES, Write, state},
+        request::{ConnectionKey, LINE_BYTES, ROOM_BYTES, Write, state},
     },
     request::{Part, is_request, part},
 };
@@ -175,7 +175,7 @@ fn begin(thread: u64, call: &Call, pending: Option<*mut Write>) {
         (*write).length = call.length;
         (*write).sent = 0;
         (*write).crossed = crossed;
-        wipe((&raw mut (*write).line).cast());
+        wipe(write, 0);
         take(write, call, 0);
     }
 }
@@ -226,7 +226,7 @@ unsafe fn take(write: *mut Write, call: &Call, before: u32) -> u64 {
                 *byte = 0;
             }
         }
-        wipe(line.add(LINE_BYTES));
+        wipe(write, LINE_BYTES);
         let there = before + more;
         let end = end.read_volatile();
         (*write).head.flags = if end == MOST { CUT } else { 0 };
@@ -240,12 +240,14 @@ unsafe fn take(write: *mut Write, call: &Call, before: u32) -> u64 {
     0
 }
 
-/// Half of a line's room.
+/// The second half of a line's room, or all of it.
 #[inline(always)]
-unsafe fn wipe(room: *mut u8) {
-    // SAFETY: the caller's half of a room, aligned as its struct is.
+unsafe fn wipe(write: *mut Write, from: usize) {
+    // SAFETY: the caller's live map value.
     unsafe {
-        room.cast::<[u64; LINE_BYTES / 8]>()
-            .write([0; LINE_BYTES / 8])
-    };
+        let line = (&raw mut (*write).line).cast::<u8>();
+        for i in from..ROOM_BYTES {
+            line.add(i).write(0);
+        }
+    }
 }

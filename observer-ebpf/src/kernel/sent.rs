@@ -125,7 +125,7 @@ fn goroutine() -> u64 {
     let mut value = 0_u64;
     // SAFETY: the helpers check what they are given; the buffer is as long as said.
     unsafe {
-        let registers = bpf_task_pt_regs(bpf_get_current_task_btf()) as u64;
+        let registers = bpf_task_pt_regs(bpf_get_current_task_btf()).cast_unsigned();
         bpf_probe_read_kernel(
             (&raw mut value).cast(),
             8,
@@ -183,7 +183,7 @@ unsafe fn fill(write: *mut Write, flow: *mut Flow, sk: u64, length: u32) {
         let boundary = &raw mut (*write).boundary;
         (*boundary).sent = offset_of(from, high, sent);
         // What was not on its way when this was asked has no answer yet.
-        let is_on_its_way = (high.wrapping_sub(from) as i32) > 0;
+        let is_on_its_way = high.wrapping_sub(from).cast_signed() > 0;
         let received = if is_on_its_way {
             whole((*flow).asked_received, received_now)
         } else {

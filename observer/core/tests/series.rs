@@ -472,11 +472,8 @@ fn ten_thousand_workloads_stay_within_the_limit() {
     let kept = resident_bytes().saturating_sub(before);
     let snapshot = series.snapshot();
     let count = self::series(&snapshot);
-    println!(
-        "{count} series, {} updates to `other`, {} KiB kept",
-        snapshot.overflowed,
-        kept / 1024
-    );
+    let overflowed = snapshot.overflowed;
+    println!("{count} series, {overflowed} updates to `other`, {kept} bytes kept");
     assert!(count + OWN_SERIES_MAX <= settings.series_max, "{count}");
     let egress: u64 = snapshot.metrics[0]
         .rows
@@ -495,9 +492,6 @@ fn ten_thousand_workloads_stay_within_the_limit() {
 /// Resident memory of this process, by `/proc/self/statm` in pages of 4 KiB.
 fn resident_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = text
-        .split_whitespace()
-        .nth(1)
-        .and_then(|pages| pages.parse().ok());
-    pages.unwrap_or(0_u64) * 4096
+    let pages = text.split_whitespace().nth(1);
+    pages.map_or(0, |pages| pages.parse::<u64>().unwrap_or(0)) * 4096
 }

@@ -186,8 +186,8 @@ impl Agent {
         let files = files(&settings.loaded.config);
         let networks = files.addresses()?;
         let addresses = networks.table;
-        let mut names = Names::new(files.name_tables()?, networks.zones);
-        names.declare(declared(&settings.loaded.config.paths));
+        let paths = declared(&settings.loaded.config.paths);
+        let names = Names::new(files.name_tables()?, networks.zones, paths);
         let pricing = prices::pricing(&settings.loaded.config.price)?;
         let files = &settings.loaded.config.contracts.files;
         let rules = contracts::named(files, &addresses, names.tables())?.map(Arc::new);
@@ -214,7 +214,6 @@ impl Agent {
         let namespaces = probe.uplinks.iter().map(|uplink| &uplink.device.spec.netns);
         let ends = FarEnds::new(Conntrack::new(namespaces.cloned()));
         let tables = Tables::new(catalogue, names, &probe.uplinks, workloads, ends);
-        let namespaces = Namespaces::of(&probe.uplinks);
         let config = PipelineConfig {
             series: series(&settings.loaded.config)?,
             pricing: Some(pricing),
@@ -236,13 +235,13 @@ impl Agent {
             clock::print_start(began, probe.address_table_time);
         }
         Ok(Self {
+            namespaces: Namespaces::of(&probe.uplinks),
             probe,
             pipeline,
             tables,
             output,
             context,
             undecoded: 0,
-            namespaces,
             holder_walks: HolderWalks::default(),
             faults: Faults::default(),
             heap,
@@ -411,31 +410,6 @@ impl Agent {
         let uplinks = uplinks::read(&mut self.probe, &mut health);
         self.findings = health.findings;
         uplinks
-    }
-
-    /// Takes in what was told of processes and cgroups, those of `flows` included.
-    fn learn<'a>(&mut self, flows: impl Iterator<Item = &'a FlowTotals> + Clone, now: Moment) {
-        self.tables.learn(flows.clone());
-        self.read_notes();
-        let workloads = self.tables.workloads.get_mut();
-        if workloads.prepare(flows.clone())
-            && self.holder_walks.tell_again(&self.probe, now.monotonic_ns)
-        {
-            self.read_notes();
-            self.tables.workloads.get_mut().give_up(flows);
-        }
-    }
-
-    fn read_notes(&mut self) {
-        let (undecoded, workloads) = (&mut self.undecoded, self.tables.workloads.get_mut());
-        let plaintext = &mut self.plaintext;
-        self.probe.read_notes(|record| match decode::note(record) {
-            Ok(note) => {
-                plaintext.hear(&note);
-                workloads.learn(note);
-            }
-            Err(_) => *undecoded += 1,
-        });
     }
 
     /// What was lost in the kernel and here; the pipeline adds its own.

@@ -97,13 +97,13 @@ pub struct FarEnd {
 }
 
 impl Names {
-    pub fn new(tables: NameTables, zones: Zones) -> Self {
+    pub fn new(tables: NameTables, zones: Zones, declared: Declared) -> Self {
         Self {
             tables,
             speech: Speech::default(),
             naming: Naming::default(),
             source: SourcePlace::default(),
-            declared: Declared::default(),
+            declared,
             zones,
             requests: Shared::default(),
             identities: HashMap::new(),

@@ -1,10 +1,14 @@
 //! When to look for the holders of sockets whose owner no call told: a walk over all files costs time that grows with the
-//! host, so walks have a share of it that they keep to.
+//! host, so walks have a share of it that they keep to. And what is told of owners before.
 
 use anyhow::Result;
-use observer_core::model::{flow::FlowTotals, names::OwnerMissing};
+use observer_core::{
+    decode,
+    model::{flow::FlowTotals, names::OwnerMissing, time::Moment},
+};
 use observer_ebpf::abi::flag;
 
+use super::Agent;
 use crate::probe::Probe;
 
 /// A walk is followed by so many times its own length without one: walks take 2 % of a core at the most.
@@ -77,5 +81,36 @@ impl HolderWalks {
     /// Walks that were put off.
     pub fn put_off(&self) -> u64 {
         self.put_off
+    }
+}
+
+impl Agent {
+    /// Takes in what was told of processes and cgroups, those of `flows` included.
+    pub(super) fn learn<'a>(
+        &mut self,
+        flows: impl Iterator<Item = &'a FlowTotals> + Clone,
+        now: Moment,
+    ) {
+        self.tables.learn(flows.clone());
+        self.read_notes();
+        let workloads = self.tables.workloads.get_mut();
+        if workloads.prepare(flows.clone())
+            && self.holder_walks.tell_again(&self.probe, now.monotonic_ns)
+        {
+            self.read_notes();
+            self.tables.workloads.get_mut().give_up(flows);
+        }
+    }
+
+    pub(super) fn read_notes(&mut self) {
+        let (undecoded, workloads) = (&mut self.undecoded, self.tables.workloads.get_mut());
+        let plaintext = &mut self.plaintext;
+        self.probe.read_notes(|record| match decode::note(record) {
+            Ok(note) => {
+                plaintext.hear(&note);
+                workloads.learn(note);
+            }
+            Err(_) => *undecoded += 1,
+        });
     }
 }

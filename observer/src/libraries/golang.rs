@@ -105,8 +105,7 @@ mod tests {
             all.push(text);
         }
         all.extend([names_at as u64, 0, 0, 0, functions_at as u64]);
-        all.iter()
-            .for_each(|field| table.extend(field.to_le_bytes()));
+        table.extend(all.iter().flat_map(|field| field.to_le_bytes()));
         table.extend(names);
         let put = |table: &mut Vec<u8>, number: u64| {
             table.extend(&number.to_le_bytes()[..entry]);

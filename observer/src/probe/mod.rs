@@ -57,6 +57,10 @@ pub use self::{
 
 /// Sizes that an operator may change.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each switches something of its own"
+)]
 pub struct Limits {
     /// Remotes of UDP sockets counted apart.
     pub udp_flows: u32,
@@ -190,10 +194,10 @@ impl Probe {
         }
         let captures = captures::Captures::open(&mut ebpf, &refused)?;
         let notes = notes::Notes::open(&mut ebpf, &refused)?;
-        let flows = if refused.iter().any(|(name, _)| name == "read_flows") {
-            None
-        } else {
+        let flows = if is_loaded(&refused, "read_flows") {
             Some(FlowReader::open(&mut ebpf)?)
+        } else {
+            None
         };
         // A socket's namespace is noted when it is made, so that hook comes before the first device is opened.
         let hooks = attach::attach_hooks(&mut ebpf, &root.path, pins.as_deref())?;
@@ -203,8 +207,7 @@ impl Probe {
             .programs()
             .filter_map(|(name, program)| Some((name.to_owned(), program.info().ok()?.id())))
             .collect();
-        let is_refused = refused.iter().any(|(name, _)| name == "find_request");
-        let requests = settings.limits.requests && !is_refused;
+        let requests = settings.limits.requests && is_loaded(&refused, "find_request");
         Ok(Self {
             address_table_time,
             root,
@@ -245,6 +248,10 @@ impl Probe {
     pub fn print_messages(&mut self) {
         self.messages.print();
     }
+}
+
+fn is_loaded(refused: &[(String, String)], program: &str) -> bool {
+    !refused.iter().any(|(refused, _)| refused == program)
 }
 
 /// Slot 0 takes what finds no other.

@@ -314,62 +314,63 @@ fn secrets_stay_where_they_are() {
     });
 }
 
+/// Host, address, request; what the contract of before says and why, and what the amended one says.
+const CASES: [(&str, &str, &str, &str, &str, &str); 6] = [
+    (
+        RUNTIME,
+        AWS_US_EAST_1,
+        "POST /model/openai.gpt-5.5/converse",
+        "violation",
+        "api_state=\"stateless\"",
+        "compliant",
+    ),
+    (
+        RUNTIME,
+        AWS_US_EAST_1,
+        "POST /model/us.anthropic.claude-x/converse",
+        "not_covered",
+        "",
+        "not_covered",
+    ),
+    (
+        MANTLE,
+        AWS_US_EAST_1,
+        "POST /openai/v1/agents/sessions",
+        "not_covered",
+        "",
+        "compliant",
+    ),
+    // State and vendor are in the body.
+    (
+        MANTLE,
+        AWS_US_EAST_1,
+        "POST /openai/v1/chat/completions",
+        "undetermined",
+        "vendor not known, api_state body_decides",
+        "undetermined",
+    ),
+    // Kept by the provider: the contract is about what is not.
+    (
+        OPENAI,
+        CLOUDFLARE,
+        "POST /v1/files",
+        "not_covered",
+        "",
+        "undetermined",
+    ),
+    (
+        OPENAI,
+        CLOUDFLARE,
+        "POST /v1/embeddings",
+        "undetermined",
+        "cloud not known",
+        "undetermined",
+    ),
+];
+
 /// What names leave open routes decide.
 #[test]
 fn routes_decide_contracts() {
-    // Host, address, request; what the contract of before says and why, and what the amended one says.
-    const CASES: [(&str, &str, &str, &str, &str, &str); 6] = [
-        (
-            RUNTIME,
-            AWS_US_EAST_1,
-            "POST /model/openai.gpt-5.5/converse",
-            "violation",
-            "api_state=\"stateless\"",
-            "compliant",
-        ),
-        (
-            RUNTIME,
-            AWS_US_EAST_1,
-            "POST /model/us.anthropic.claude-x/converse",
-            "not_covered",
-            "",
-            "not_covered",
-        ),
-        (
-            MANTLE,
-            AWS_US_EAST_1,
-            "POST /openai/v1/agents/sessions",
-            "not_covered",
-            "",
-            "compliant",
-        ),
-        // State and vendor are in the body.
-        (
-            MANTLE,
-            AWS_US_EAST_1,
-            "POST /openai/v1/chat/completions",
-            "undetermined",
-            "vendor not known, api_state body_decides",
-            "undetermined",
-        ),
-        // Kept by the provider: the contract is about what is not.
-        (
-            OPENAI,
-            CLOUDFLARE,
-            "POST /v1/files",
-            "not_covered",
-            "",
-            "undetermined",
-        ),
-        (
-            OPENAI,
-            CLOUDFLARE,
-            "POST /v1/embeddings",
-            "undetermined",
-            "cloud not known",
-            "undetermined",
-        ),
-    ];
     with_python("routes_decide_contracts", || {
         let folder = Scratch::new("observer-route-contracts-")?;
         let split = SPLIT.replace("  until: 2026-04-27\n", "");

@@ -412,7 +412,7 @@ mod tests {
     #[test]
     fn a_path_of_slashes_ends_soon() {
         let template = Template::parse("/a/**/b/**/c", &BTreeMap::new());
-        let template = template.map_err(|error| error).expect("a template");
+        let template = template.expect("a template");
         let path = format!("/a{}", "/b".repeat(50_000));
         assert_eq!(template.fit(&path, false), Fit::No);
     }

@@ -1,3 +1,5 @@
+//! Requests by host and path, files with errors, and the lists that the table was made from.
+
 use super::*;
 use crate::{
     identify::name::NameTable,
@@ -40,12 +42,13 @@ fn said(names: &NameTable, table: &RouteTable, method: &str, host: &str, path: &
     )
 }
 
+const MANTLE: &str = "bedrock-mantle.us-east-1.api.aws";
+const RUNTIME: &str = "bedrock-runtime.us-east-1.amazonaws.com";
+
 #[test]
 fn hosts_decide_before_paths() {
     let names = NameTable::embedded().expect("names");
     let table = RouteTable::embedded().expect("routes");
-    const MANTLE: &str = "bedrock-mantle.us-east-1.api.aws";
-    const RUNTIME: &str = "bedrock-runtime.us-east-1.amazonaws.com";
     for (method, host, path, expected) in [
         (
             "POST",
