@@ -52,6 +52,9 @@ pub fn run(args: &Args) -> ExitCode {
         parts.push((PROMETHEUS, prometheus::ensure()));
         parts.push((python::FOCUS.name, python::FOCUS.ensure()));
     }
+    if args.groups.contains(&Group::Sdks) {
+        parts.push((python::SDKS.name, python::SDKS.ensure()));
+    }
     if args.groups.contains(&Group::K8s) {
         parts.push((python::KUBERNETES.name, python::KUBERNETES.ensure()));
     }

@@ -6,6 +6,8 @@ api.py loop COUNT ADDRESS:PORT NAME REQUEST ... one event loop, a connection for
 """
 
 import asyncio
+import base64
+import hashlib
 import json
 import os
 import socket
@@ -14,7 +16,19 @@ import sys
 import threading
 
 CANARY = os.environ.get("CANARY", "")
+OBJECT = b'{"id": "x", "object": "list", "data": [], "content": [], "candidates": [], "status": "completed"}' + b" " * 100
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+
+
+def answer(line, fields, body):
+    """What a provider might say: to a WebSocket, in events where they are asked for, else an object."""
+    if fields.get(b"upgrade") == b"websocket":
+        magic = base64.b64encode(hashlib.sha1(fields[b"sec-websocket-key"] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        return b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n" % magic
+    if b'"stream":true' in body.replace(b" ", b"") or b"streamGenerateContent" in line:
+        events = b"".join(b"data: {\"n\":%d}\n\n" % n for n in range(20)) + b"data: [DONE]\n\n"
+        return b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n%s" % (len(events), events)
+    return ANSWER % (len(OBJECT), OBJECT)
 
 
 class Connection:
@@ -77,15 +91,21 @@ class Connection:
                 if not ended:
                     continue
                 lines = head.split(b"\r\n")
-                fields = dict(line.lower().split(b": ", 1) for line in lines[1:])
+                fields = {}
+                for line in lines[1:]:
+                    field, _, value = line.partition(b":")
+                    fields[field.lower()] = value.strip()
                 length = int(fields.get(b"content-length", 0))
+                if fields.get(b"transfer-encoding") == b"chunked":
+                    if not body.endswith(b"0\r\n\r\n"):
+                        continue
+                    length = len(body)
                 if len(body) < length:
                     continue
                 method, target = lines[0].decode().split(" ")[:2]
                 requests.append({"method": method, "target": target, "sent": begins[0], "received": begins[1]})
-                plain = body[length:]
-                size = int(fields.get(b"x-answer", 200))
-                self.tls.write(ANSWER % (size, b"a" * size))
+                plain, body = body[length:], body[:length]
+                self.tls.write(answer(lines[0], fields, body))
                 self.flush()
         except OSError:
             pass

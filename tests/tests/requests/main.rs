@@ -3,6 +3,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod sdks;
 
 use std::{
     collections::BTreeMap,
@@ -42,7 +43,7 @@ const AMENDED: &str = include_str!("../../../observer/contracts/openai-microsoft
 
 struct Bed {
     net: Bridged,
-    _folder: Scratch,
+    folder: Scratch,
     agent: Agent,
     server: Process,
     _bed: Testbed,
@@ -58,7 +59,7 @@ impl Bed {
         let net = topology::bridged(&bed, &wire)?;
         let folder = Scratch::new("observer-requests-")?;
         let path = |name: &str| folder.path().join(name).display().to_string();
-        let made = rcgen::generate_simple_self_signed([OPENAI.to_owned()])?;
+        let made = rcgen::generate_simple_self_signed(sdks::NAMES.map(str::to_owned))?;
         fs::write(path("certificate.pem"), made.cert.pem())?;
         fs::write(path("key.pem"), made.signing_key.serialize_pem())?;
         fs::write(path("observer.yaml"), configuration)?;
@@ -80,7 +81,7 @@ impl Bed {
         )?;
         let bed = Self {
             net,
-            _folder: folder,
+            folder,
             agent,
             server,
             _bed: bed,

@@ -18,6 +18,8 @@ pub enum Group {
     Containers,
     /// A Kubernetes API server and node
     K8s,
+    /// The providers' own SDKs for Python, to read requests of
+    Sdks,
 }
 
 impl Group {
@@ -68,6 +70,7 @@ impl Group {
                 "bpftrace",
             ],
             Self::Containers => &["runc"],
+            Self::Sdks => &["python3-venv"],
             // Python holds the checker of manifests, under `target/tools`.
             Self::K8s => &[
                 "python3-venv",

@@ -39,6 +39,23 @@ pub const FOCUS: Checker = Checker {
     size: "97 MB",
 };
 
+/// What programs call the providers with.
+pub const SDKS: Checker = Checker {
+    name: "sdks",
+    program: ["pip", "freeze"],
+    version: "openai==3.57.0",
+    requirements: &[
+        "openai[realtime]==3.57.0",
+        "anthropic==2.14.0",
+        "boto3==1.44.8",
+        "google-genai==3.6.1",
+        "aiohttp==3.14.5",
+        "requests==2.34.2",
+        "httpx==0.28.1",
+    ],
+    size: "180 MB",
+};
+
 impl Checker {
     pub fn ensure(&self) -> Result<Outcome> {
         let Self { name, version, .. } = self;

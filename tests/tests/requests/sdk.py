@@ -1,0 +1,166 @@
+"""Calls of the providers' own SDKs, each by its method; what comes back is of no interest. sdk.py CLIENT"""
+
+import asyncio
+import io
+import sys
+
+FILE = ("notes.txt", b"text")
+MESSAGES = [{"role": "user", "content": "hello"}]
+
+
+def each(*calls):
+    for call in calls:
+        try:
+            answer = call()
+            if hasattr(answer, "__iter__") and not isinstance(answer, (dict, str, bytes)):
+                for _ in answer:
+                    pass
+        except Exception as error:
+            print(f"{type(error).__name__}: {error}"[:200], file=sys.stderr)
+
+
+def openai_calls(client, model):
+    return [
+        lambda: client.chat.completions.create(model=model, messages=MESSAGES),
+        lambda: client.chat.completions.create(model=model, messages=MESSAGES, stream=True),
+        lambda: client.responses.create(model=model, input="hello"),
+        lambda: client.responses.create(model=model, input="hello", stream=True),
+        lambda: client.responses.retrieve("resp_1"),
+        lambda: client.responses.delete("resp_1"),
+        lambda: client.conversations.create(),
+        lambda: client.files.list(),
+        lambda: client.files.create(file=FILE, purpose="assistants"),
+        lambda: client.batches.list(),
+        lambda: client.embeddings.create(model=model, input="hello"),
+        lambda: client.moderations.create(input="hello"),
+        lambda: client.models.list(),
+    ]
+
+
+def openai():
+    import openai as sdk
+
+    each(*openai_calls(sdk.OpenAI(api_key="sk-test", max_retries=0), "gpt-5.5"))
+
+
+def openai_async():
+    import openai as sdk
+
+    async def all_of_them():
+        client = sdk.AsyncOpenAI(api_key="sk-test", max_retries=0)
+        for call in openai_calls(client, "gpt-5.5"):
+            try:
+                answer = call()
+                answer = await answer if asyncio.iscoroutine(answer) else answer
+                if hasattr(answer, "__aiter__"):
+                    async for _ in answer:
+                        pass
+            except Exception as error:
+                print(f"{type(error).__name__}: {error}"[:200], file=sys.stderr)
+
+    asyncio.run(all_of_them())
+
+
+def realtime():
+    import openai as sdk
+
+    client = sdk.OpenAI(api_key="sk-test", max_retries=0)
+
+    def connect():
+        with client.realtime.connect(model="gpt-realtime"):
+            pass
+
+    each(connect)
+
+
+def azure():
+    import openai as sdk
+
+    client = sdk.AzureOpenAI(
+        api_key="test", api_version="2026-01-01", azure_endpoint="https://acme.openai.azure.com", max_retries=0
+    )
+    each(*openai_calls(client, "gpt-5-deployment"))
+
+
+def anthropic():
+    import anthropic as sdk
+
+    client = sdk.Anthropic(api_key="test", max_retries=0)
+    message = {"model": "claude-x", "max_tokens": 10, "messages": MESSAGES}
+    each(
+        lambda: client.messages.create(**message),
+        lambda: client.messages.create(**message, stream=True),
+        lambda: client.messages.count_tokens(model="claude-x", messages=MESSAGES),
+        lambda: client.messages.batches.list(),
+        lambda: client.models.list(),
+        lambda: client.beta.files.list(),
+    )
+
+
+def boto3():
+    import boto3 as sdk
+    from botocore.config import Config
+
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    config = Config(retries={"max_attempts": 0})
+    runtime = sdk.client("bedrock-runtime", config=config, **keys)
+    agents = sdk.client("bedrock-agent-runtime", config=config, **keys)
+    talk = {"messages": [{"role": "user", "content": [{"text": "hello"}]}]}
+    each(
+        lambda: runtime.converse(modelId="us.openai.gpt-5.5", **talk),
+        lambda: runtime.converse_stream(modelId="anthropic.claude-x-v1:0", **talk)["stream"],
+        lambda: runtime.invoke_model(modelId="amazon.nova-x", body=b"{}"),
+        lambda: runtime.invoke_model(
+            modelId="arn:aws:bedrock:us-east-1:123456789012:inference-profile/eu.amazon.nova-x", body=b"{}"
+        ),
+        lambda: runtime.list_async_invokes(),
+        lambda: agents.invoke_agent(agentId="A1", agentAliasId="B2", sessionId="s1", inputText="hello"),
+        lambda: agents.retrieve(knowledgeBaseId="ABCDEFGHIJ", retrievalQuery={"text": "hello"}),
+        lambda: agents.create_session(),
+    )
+
+
+def genai():
+    from google import genai as sdk
+
+    client = sdk.Client(api_key="test")
+    each(
+        lambda: client.models.generate_content(model="gemini-x", contents="hello"),
+        lambda: client.models.generate_content_stream(model="gemini-x", contents="hello"),
+        lambda: client.models.count_tokens(model="gemini-x", contents="hello"),
+        lambda: client.files.list(),
+        lambda: client.models.list(),
+    )
+
+
+def requests():
+    import requests as sdk
+
+    session = sdk.Session()
+    each(*(lambda path=path: session.post("https://api.openai.com" + path, json={}) for path in PATHS))
+
+
+def httpx():
+    import httpx as sdk
+
+    client = sdk.Client()
+    each(*(lambda path=path: client.post("https://api.openai.com" + path, json={}) for path in PATHS))
+
+
+def aiohttp():
+    import ssl
+
+    import aiohttp as sdk
+
+    async def all_of_them():
+        async with sdk.ClientSession() as session:
+            for path in PATHS:
+                async with session.post("https://api.openai.com" + path, json={}, ssl=ssl.create_default_context()) as answer:
+                    await answer.read()
+
+    asyncio.run(all_of_them())
+
+
+PATHS = ["/v1/embeddings", "/v1/responses?x=y", "/v1/files", "/v1/embeddings", "/v1/threads/t_1/runs", "/v1/nowhere"]
+
+globals()[sys.argv[1]]()

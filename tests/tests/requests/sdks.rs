@@ -1,0 +1,298 @@
+//! The providers' own SDKs against a local server, and what is read of each: `cargo xtask setup sdks e2e`, then
+//! `cargo xtask test --group requests`. Right is what has the method, template and class that the table of requests has for what
+//! the server was asked.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use observer_core::{
+    identify::{
+        name::NameTable,
+        route::{Request, RouteTable},
+    },
+    model::host_name::HostName,
+};
+use serde_json::Value;
+
+use super::{AWS_US_EAST_1, Bed, OPENAI, TIMEOUT, number, server, text, tool, with_python};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/requests");
+const PYTHON: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../target/tools/sdks/bin/python3"
+);
+pub const NAMES: [&str; 7] = [
+    OPENAI,
+    "acme.openai.azure.com",
+    "api.anthropic.com",
+    "bedrock-runtime.us-east-1.amazonaws.com",
+    "bedrock-agent-runtime.us-east-1.amazonaws.com",
+    "generativelanguage.googleapis.com",
+    "end.example",
+];
+const PYTHONS: [&str; 10] = [
+    "openai",
+    "openai_async",
+    "realtime",
+    "azure",
+    "anthropic",
+    "boto3",
+    "genai",
+    "requests",
+    "httpx",
+    "aiohttp",
+];
+/// By which the test knows that all connections before have ended.
+const END: &str = "/end";
+
+/// What a client asked for, and how it was read.
+#[derive(Debug, Default)]
+struct Tally {
+    made: u64,
+    right: u64,
+    wrong: Vec<String>,
+}
+
+/// Method and template, class.
+type Kind = (String, String);
+
+#[test]
+fn sdks_are_typed_right() {
+    with_python("sdks_are_typed_right", || {
+        if !Path::new(PYTHON).exists() {
+            println!(
+                "skipped: sdks_are_typed_right: no `target/tools/sdks`; `cargo xtask setup sdks` brings it"
+            );
+            return Ok(());
+        }
+        let mut bed = Bed::new("tick: 500ms\n")?;
+        let clients = clients(&bed)?;
+        let mut asked: Vec<(String, Vec<Value>)> = Vec::new();
+        for (label, command) in &clients {
+            // A program is read from its second run on, if it ends within a second.
+            for is_counted in [false, true] {
+                run(&bed, command)?;
+                std::thread::sleep(Duration::from_millis(1_500));
+                let ended = ended(&mut bed)?;
+                if is_counted {
+                    asked.push((label.clone(), ended));
+                }
+            }
+        }
+        let records = bed.agent.stop()?;
+        let (names, routes) = (NameTable::embedded()?, RouteTable::embedded()?);
+        let mut failed = Vec::new();
+        println!("| client | made | right | unknown | wrong |\n|---|---|---|---|---|");
+        for (label, connections) in &asked {
+            let mut tally = Tally::default();
+            for connection in connections {
+                compare(&mut tally, connection, &records, (&names, &routes))?;
+            }
+            let Tally { made, right, wrong } = &tally;
+            let unknown = made.saturating_sub(right + wrong.len() as u64);
+            println!(
+                "| {label} | {made} | {right} | {unknown} | {} |",
+                wrong.len()
+            );
+            if !wrong.is_empty() || right * 100 < made * 99 || *made == 0 {
+                failed.push(format!("{label}: {tally:?}"));
+            }
+        }
+        ensure!(failed.is_empty(), "{failed:#?}");
+        Ok(())
+    });
+}
+
+/// Each client with its program and arguments.
+fn clients(bed: &Bed) -> Result<Vec<(String, Vec<String>)>> {
+    let words = |words: &[&str]| {
+        words
+            .iter()
+            .map(|word| (*word).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let script = |name: &str| format!("{FOLDER}/{name}");
+    let mut clients = Vec::new();
+    for name in PYTHONS {
+        let command = words(&[PYTHON, &script("sdk.py"), name]);
+        clients.push((format!("Python {name}"), command));
+    }
+    let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
+    if is_there("node") {
+        for name in ["https", "fetch"] {
+            clients.push((
+                format!("node {name}"),
+                words(&["node", &script("client.js"), name]),
+            ));
+        }
+    }
+    if is_there("curl") {
+        let url = |path: &str| format!("https://{OPENAI}{path}");
+        let (one, other) = (url("/v1/responses?x=y"), url("/v1/embeddings"));
+        let command = words(&[
+            "curl",
+            "-sS",
+            "--http1.1",
+            "-d",
+            "{}",
+            "-o",
+            "/dev/null",
+            &one,
+            "--next",
+            "-sS",
+            "--http1.1",
+            "-d",
+            "{}",
+            "-o",
+            "/dev/null",
+            &other,
+        ]);
+        clients.push(("curl --http1.1".to_owned(), command));
+    }
+    if Command::new("go").arg("version").output().is_ok() {
+        for (label, flags) in [("Go", ""), ("Go, stripped", "-s -w")] {
+            let program = bed.path(&format!("go{}", flags.len()));
+            let built = Command::new("go")
+                .args(["build", "-ldflags", flags, "-o"])
+                .arg(&program)
+                .arg(script("client.go"))
+                .env("GOFLAGS", "-mod=mod")
+                .env("GOCACHE", bed.path("go-cache"))
+                .env("GO111MODULE", "off")
+                .output()?;
+            ensure!(
+                built.status.success(),
+                "{}",
+                String::from_utf8_lossy(&built.stderr)
+            );
+            let program = program.display().to_string();
+            clients.push((label.to_owned(), vec![program, "h1".to_owned()]));
+        }
+    }
+    Ok(clients)
+}
+
+/// Runs a client whose names all lead to the server.
+fn run(bed: &Bed, client: &[String]) -> Result<()> {
+    let hosts = bed.path("hosts");
+    let lines: Vec<String> = NAMES
+        .iter()
+        .map(|name| format!("{AWS_US_EAST_1} {name}\n"))
+        .collect();
+    fs::write(&hosts, format!("127.0.0.1 localhost\n{}", lines.concat()))?;
+    let certificate = bed.path("certificate.pem");
+    let mut command = Command::new("unshare");
+    command.args([
+        "--mount",
+        "sh",
+        "-c",
+        "mount --bind \"$0\" /etc/hosts && exec \"$@\"",
+    ]);
+    command.arg(&hosts).args(client);
+    for name in [
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "AWS_CA_BUNDLE",
+        "NODE_EXTRA_CA_CERTS",
+        "CURL_CA_BUNDLE",
+    ] {
+        command.env(name, &certificate);
+    }
+    command.env("AWS_EC2_METADATA_DISABLED", "true");
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let output = bed.net.near.spawn(command)?.output(TIMEOUT)?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{client:?}: {}", error.trim());
+    if !error.trim().is_empty() {
+        println!("{client:?}: {}", error.trim());
+    }
+    Ok(())
+}
+
+/// The connections that have ended since the last call.
+fn ended(bed: &mut Bed) -> Result<Vec<Value>> {
+    let mut command = tool();
+    command.args([
+        "talk",
+        &server(AWS_US_EAST_1),
+        "end.example",
+        &format!("GET {END}"),
+    ]);
+    let output = bed.net.near.spawn(command)?.output(TIMEOUT)?;
+    ensure!(output.status.success(), "the last request");
+    let mut all = Vec::new();
+    loop {
+        let noted = bed.noted()?;
+        if noted["requests"][0]["target"] == END {
+            return Ok(all);
+        }
+        all.push(noted);
+    }
+}
+
+fn compare(
+    tally: &mut Tally,
+    connection: &Value,
+    records: &[Value],
+    (names, routes): (&NameTable, &RouteTable),
+) -> Result<()> {
+    let port = &connection["port"];
+    let own: Vec<&Value> = records
+        .iter()
+        .filter(|record| record["local_port"] == *port)
+        .collect();
+    let asked = connection["requests"].as_array().context("no requests")?;
+    let name = own.iter().find_map(|record| record["server_name"].as_str());
+    let name = name.context("a connection without a name")?;
+    let host = HostName::from_wire(name.as_bytes())?;
+    let host = names.identify(&host).unwrap_or_default();
+    let mut expected: BTreeMap<Kind, u64> = BTreeMap::new();
+    for request in asked {
+        let target = text(request, "target");
+        let method = text(request, "method");
+        let request = Request {
+            method,
+            path: target.split('?').next().unwrap_or_default(),
+            is_cut: false,
+        };
+        let typed = routes.typed(&request).context("a method")?;
+        let route = typed.on(&host);
+        let template = route.map_or("-", |route| route.template.as_str());
+        let state = route.map_or("unknown", |route| route.kind.state.word());
+        *expected
+            .entry((format!("{method} {template}"), state.to_owned()))
+            .or_default() += 1;
+    }
+    let mut found: BTreeMap<Kind, u64> = BTreeMap::new();
+    for record in own.iter().filter(|record| !record["method"].is_null()) {
+        let key = format!("{} {}", text(record, "method"), text(record, "route"));
+        let key = (key, text(record, "api_state").to_owned());
+        *found.entry(key).or_default() += number(record, "requests");
+    }
+    for (kind, count) in &expected {
+        tally.made += count;
+        tally.right += found.get(kind).map_or(0, |found| *found.min(count));
+    }
+    for (kind, count) in &found {
+        let more = count.saturating_sub(expected.get(kind).copied().unwrap_or_default());
+        tally
+            .wrong
+            .extend((0..more).map(|_| format!("{name}: {kind:?} instead of {expected:?}")));
+    }
+    Ok(())
+}
+
+impl Bed {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
