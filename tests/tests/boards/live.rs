@@ -6,14 +6,14 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use observer_tests::{
-    Host, Testbed, Wire,
+    Host, Process, Testbed, Wire,
     agent::{executable, uplink},
     alertmanager::Alertmanager,
     observed::Observed,
@@ -53,6 +53,9 @@ rules:
 exemptions:
   - {ticket: T-1, approver: tests, rules: [in-aws], when: workload == "nobody", until: 2100-01-01, reason: for the panels}
 "#;
+/// Requests, and where they go.
+const API: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/requests/api.py");
+const API_PLACE: &str = "52.94.0.11:443";
 /// Alerts, and the rules that they are about.
 const CAUSED: [[&str; 2]; 2] = [
     ["ObserverContractViolated", "in-aws"],
@@ -89,6 +92,7 @@ fn panels_and_rules_find_data() {
             Path::new(env!("CARGO_TARGET_TMPDIR")),
             &configuration(agent.address(), alertmanager.address()),
         )?;
+        let _api = serve(&net, folder.path())?;
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let talking = scope.spawn(|| talk(&net, &stop));
@@ -146,6 +150,36 @@ fn configuration(agent: SocketAddr, alertmanager: SocketAddr) -> String {
     )
 }
 
+/// A server of requests, which the near host's Python asks for embeddings.
+fn serve(net: &Bridged, folder: &Path) -> Result<Process> {
+    let made = rcgen::generate_simple_self_signed(["api.openai.com".to_owned()])?;
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    fs::write(&certificate, made.cert.pem())?;
+    fs::write(&key, made.signing_key.serialize_pem())?;
+    let mut command = Command::new("python3");
+    command.args([API, "serve"]).args([certificate, key]);
+    command.arg(API_PLACE).stdout(Stdio::piped());
+    let mut server = net.far.spawn(command)?;
+    ensure!(server.read_line()? == "ready", "the server is not ready");
+    Ok(server)
+}
+
+/// One request that OpenSSL encrypts.
+fn request(net: &Bridged) -> Result<()> {
+    let mut command = Command::new("python3");
+    command.args([
+        API,
+        "talk",
+        API_PLACE,
+        "api.openai.com",
+        "POST /v1/embeddings 100",
+    ]);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let output = net.near.spawn(command)?.output(TIMEOUT)?;
+    ensure!(output.status.success(), "a request: {}", output.status);
+    Ok(())
+}
+
 /// New connections to both clouds, again and again, each program an executable of its own: it is what a workload is called
 /// where there is neither a container nor a unit.
 fn talk(net: &Bridged, stop: &AtomicBool) -> Result<()> {
@@ -168,10 +202,11 @@ fn talk(net: &Bridged, stop: &AtomicBool) -> Result<()> {
                 .finish()
                 .with_context(|| format!("`{comm}`, round {round}"))?;
         }
+        request(net)?;
         if stop.load(Ordering::Relaxed) {
             return Ok(());
         }
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(100));
     }
     bail!("the traffic ended before all was asked")
 }

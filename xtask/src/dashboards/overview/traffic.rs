@@ -16,6 +16,7 @@ pub fn amounts() -> Vec<Panel> {
         totals(),
         by_cloud(),
         by_service(),
+        requests(),
         by_workload(),
         destinations(),
     ]
@@ -146,6 +147,37 @@ fn by_cloud() -> Vec<Panel> {
                 "Ingress by cloud",
                 "Whose networks the bytes come from. A step here with no step in egress is a download; look at the same \
                  time in the table of destinations.",
+                Draw::Stack,
+                Unit::BytesPerSecond,
+            )
+        },
+    ]
+}
+
+fn requests() -> Vec<Panel> {
+    vec![
+        Panel {
+            queries: vec![curve(
+                format!(
+                    r#"sum by (provider, api_family, api_state) (rate(observer_requests_total{{{TRAFFIC}}}[$__rate_interval]))"#
+                ),
+                "{{provider}} {{api_family}} {{api_state}}",
+            )],
+            ..panel(
+                "Requests by kind",
+                "Requests that clients began, where method and path can be read: HTTP/1 that OpenSSL and Go encrypt. `body_decides`:                  whether the provider keeps something is in the body, which is not read.",
+                Draw::Stack,
+                Unit::PerSecond,
+            )
+        },
+        Panel {
+            queries: vec![curve(
+                format!("sum by (api_state) ({})", rate("egress")),
+                "{{api_state}}",
+            )],
+            ..panel(
+                "Egress by kind of request",
+                "Whether what is sent is kept: `stateless`, `stateful`, and so on; `unknown` is traffic of which no request was read and                  whose name does not tell.",
                 Draw::Stack,
                 Unit::BytesPerSecond,
             )
