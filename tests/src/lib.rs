@@ -37,6 +37,7 @@ mod host;
 pub mod http;
 pub mod interrupt;
 pub mod links;
+pub mod maps;
 mod measure;
 pub mod metadata;
 pub mod mounts;

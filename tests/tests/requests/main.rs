@@ -6,7 +6,7 @@ mod common;
 mod sdks;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
     process::{Command, Stdio},
@@ -19,6 +19,7 @@ use ipnet::IpNet;
 use observer_tests::{
     Process, Testbed, Wire,
     agent::{Agent, uplink},
+    maps,
     scratch::Scratch,
     topology::{self, Bridged},
 };
@@ -293,14 +294,32 @@ fn secrets_stay_where_they_are() {
         ] {
             bed.client(&["talk", &aws, RUNTIME, line], CANARY)?;
         }
+        let maps = maps::values(&["WRITES", "NO_WRITE", "CONNECTIONS", "SCRATCH", "CAPTURES"])?;
+        ensure!(maps.len() >= 5, "maps are missing: {}", maps.len());
         let metrics = bed.agent.metrics()?;
         let said = bed.agent.said().join("\n");
         let records = bed.agent.stop()?;
         let typed = records
             .iter()
             .filter(|record| record["remote_port"] == PORT && !record["method"].is_null());
-        ensure!(typed.count() == 3, "requests were not read");
+        let flows: BTreeSet<&str> = typed.map(|record| text(record, "flow_id")).collect();
+        ensure!(flows.len() == 3, "{} flows were read", flows.len());
         let records = serde_json::to_string(&records)?;
+        // The way is there, so that what is looked for could have been found.
+        let captures = maps.iter().find(|(name, _)| name == "CAPTURES");
+        let has = |bytes: &[u8], text: &str| {
+            bytes
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        };
+        let (_, captures) = captures.context("no ring of captures")?;
+        ensure!(
+            has(captures, "/model/us.openai.gpt-5/converse"),
+            "the ring has no path"
+        );
+        for (name, bytes) in &maps {
+            ensure!(!has(bytes, CANARY), "{CANARY} is in the map {name}");
+        }
         let encoded = ["c2stY2FuYXJ5LTVlM2M5ZjFiN2EyZA", "sk%2Dcanary"];
         for (place, text) in [
             ("metrics", metrics),
