@@ -159,7 +159,7 @@ fn requests() -> Vec<Panel> {
         Panel {
             queries: vec![curve(
                 format!(
-                    r#"sum by (provider, api_family, api_state) (rate(observer_requests_total{{{TRAFFIC}}}[$__rate_interval]))"#
+                    "sum by (provider, api_family, api_state) (rate(observer_requests_total{{{TRAFFIC}}}[$__rate_interval]))"
                 ),
                 "{{provider}} {{api_family}} {{api_state}}",
             )],
