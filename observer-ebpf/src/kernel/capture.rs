@@ -104,8 +104,17 @@ pub unsafe fn give_room(scratch: *mut Scratch) {
 #[inline(always)]
 pub unsafe fn head_of_flow(scratch: *mut Scratch, flow: *mut Flow) {
     // SAFETY: the caller's promise.
+    unsafe { fill_head(&raw mut (*scratch).chunk.head, flow) };
+}
+
+/// Fills a head from the flow.
+///
+/// # Safety
+/// `head` is in a live map value, `flow` is live storage.
+#[inline(always)]
+pub unsafe fn fill_head(head: *mut Head, flow: *mut Flow) {
+    // SAFETY: the caller's promise.
     unsafe {
-        let head = &raw mut (*scratch).chunk.head;
         (*head).cookie = (*flow).cookie;
         (*head).netns_cookie = (*flow).netns_cookie;
         (*head).at_ns = bpf_ktime_get_ns();
@@ -218,11 +227,7 @@ pub unsafe fn hand_over(
     offset: u32,
     length: u32,
 ) -> bool {
-    const BPF_RB_NO_WAKEUP: u64 = 1;
-    const BPF_RB_FORCE_WAKEUP: u64 = 2;
-    const BPF_RB_AVAIL_DATA: u64 = 0;
     let n = bounded::<{ CHUNK_BYTES as u32 }>(length);
-    let ring = ptr::from_ref(&CAPTURES).cast_mut().cast();
     // SAFETY: the caller's promise; the chunk is longer than what is taken of it.
     unsafe {
         let chunk = &raw mut (*scratch).chunk;
@@ -230,14 +235,31 @@ pub unsafe fn hand_over(
         (*chunk).head.flags = flags;
         (*chunk).head.offset = offset;
         (*chunk).head.bytes = n;
+        output(&raw mut (*chunk).head, n)
+    }
+}
+
+/// Gives a head and the `bytes` behind it to the ring; says whether there was room. The agent is woken only when the ring is a
+/// quarter full.
+///
+/// # Safety
+/// `head` is in a live map value, and so are the bytes behind it.
+#[inline(always)]
+pub unsafe fn output(head: *mut Head, bytes: u32) -> bool {
+    const BPF_RB_NO_WAKEUP: u64 = 1;
+    const BPF_RB_FORCE_WAKEUP: u64 = 2;
+    const BPF_RB_AVAIL_DATA: u64 = 0;
+    let ring = ptr::from_ref(&CAPTURES).cast_mut().cast();
+    // SAFETY: the caller's promise.
+    unsafe {
         let pending = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
         let wakeup = if pending > u64::from(CAPTURES_BYTES / 4) {
             BPF_RB_FORCE_WAKEUP
         } else {
             BPF_RB_NO_WAKEUP
         };
-        let size = size_of::<Head>() as u64 + u64::from(n);
-        if bpf_ringbuf_output(ring, chunk.cast(), size, wakeup) != 0 {
+        let size = size_of::<Head>() as u64 + u64::from(bytes);
+        if bpf_ringbuf_output(ring, head.cast(), size, wakeup) != 0 {
             lose(Lost::CaptureRing);
             return false;
         }

@@ -10,7 +10,7 @@ use core::{ffi::c_void, mem::size_of, ptr};
 use observer_ebpf::{
     abi::{
         Flow, Lost,
-        capture::{CAPTURES_BYTES, Head, REQUEST},
+        capture::REQUEST,
         field::Field,
         flag,
         request::{Boundary, LINE_BYTES, Write, state},
@@ -20,13 +20,11 @@ use observer_ebpf::{
 };
 
 use super::{
-    maps::{CAPTURES, CONNECTIONS, WRITES, lose},
+    capture::{fill_head, output},
+    maps::{CONNECTIONS, WRITES, lose},
     peek,
     plaintext::key,
-    platform::{
-        bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_ringbuf_output, bpf_ringbuf_query,
-        bpf_sk_storage_get,
-    },
+    platform::{bpf_get_current_pid_tgid, bpf_sk_storage_get},
 };
 
 /// Arguments of the tracepoint: `struct sock *`, `int ret`, `int flags`.
@@ -166,16 +164,8 @@ fn drop_write(thread: u64) {
 unsafe fn fill(write: *mut Write, flow: *mut Flow, sk: u64, length: u32) {
     // SAFETY: a live map value, live storage.
     unsafe {
-        let head = &raw mut (*write).head;
-        (*head).cookie = (*flow).cookie;
-        (*head).netns_cookie = (*flow).netns_cookie;
-        (*head).at_ns = bpf_ktime_get_ns();
-        (*head).local_address = (*flow).local_address;
-        (*head).remote_address = (*flow).remote_address;
-        (*head).local_port = (*flow).local_port;
-        (*head).remote_port = (*flow).remote_port;
-        (*head).protocol = protocol::TCP;
-        (*head).kind = REQUEST;
+        fill_head(&raw mut (*write).head, flow);
+        (*write).head.kind = REQUEST;
         let end = peek::read::<u32>(sk, Field::TcpWriteSeq).unwrap_or(0);
         let received_now = peek::read::<u64>(sk, Field::TcpReceived).unwrap_or(0);
         let from = end.wrapping_sub(length);
@@ -218,10 +208,6 @@ unsafe fn sent_and_high(flow: *mut Flow) -> (u64, u32) {
 /// `write` is a live map value of which head and boundary are filled in.
 #[inline(always)]
 pub unsafe fn hand_over(write: *mut Write) {
-    const BPF_RB_NO_WAKEUP: u64 = 1;
-    const BPF_RB_FORCE_WAKEUP: u64 = 2;
-    const BPF_RB_AVAIL_DATA: u64 = 0;
-    let ring = ptr::from_ref(&CAPTURES).cast_mut().cast();
     // SAFETY: the caller's promise; head, boundary and line lie one behind the other.
     unsafe {
         let line = (*write).line_bytes;
@@ -233,16 +219,6 @@ pub unsafe fn hand_over(write: *mut Write) {
         let bytes = size_of::<Boundary>() as u32 + line;
         (*write).head.bytes = bytes;
         (*write).head.offset = 0;
-        let pending = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
-        let wakeup = if pending > u64::from(CAPTURES_BYTES / 4) {
-            BPF_RB_FORCE_WAKEUP
-        } else {
-            BPF_RB_NO_WAKEUP
-        };
-        let size = size_of::<Head>() as u64 + u64::from(bytes);
-        let from = (&raw mut (*write).head).cast();
-        if bpf_ringbuf_output(ring, from, size, wakeup) != 0 {
-            lose(Lost::CaptureRing);
-        }
+        output(&raw mut (*write).head, bytes);
     }
 }

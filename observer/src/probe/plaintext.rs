@@ -13,7 +13,6 @@ use aya::{
         uprobe::{UProbeAttachLocation, UProbeLink, UProbeScope},
     },
 };
-
 use observer_ebpf::abi::request::Write;
 
 use super::{Probe, take};
