@@ -5,10 +5,7 @@ mod never;
 mod place;
 mod when;
 
-use std::{
-    collections::BTreeSet,
-    fmt::{self, Write as _},
-};
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use jiff::tz::TimeZone;
 use sha2::{Digest as _, Sha256};
@@ -24,7 +21,7 @@ use crate::model::{
     identity::Word,
     money::Money,
     nearest::hint,
-    placed::{self, Placed},
+    placed::{self, FileError, Placed},
     size,
 };
 
@@ -50,24 +47,7 @@ pub struct ContractText<'t> {
 }
 
 /// What is wrong with a contract, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContractError {
-    pub file: String,
-    /// From 1; `None` where it is the file as a whole.
-    pub place: Option<(usize, usize)>,
-    pub what: String,
-}
-
-impl fmt::Display for ContractError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
-            Some((line, column)) => write!(f, "{}:{line}:{column}: {}", self.file, self.what),
-            None => write!(f, "{}: {}", self.file, self.what),
-        }
-    }
-}
-
-impl std::error::Error for ContractError {}
+pub type ContractError = FileError;
 
 impl RuleSet {
     /// All contracts of these files.
@@ -150,11 +130,7 @@ fn contract(text: &ContractText<'_>, vocabulary: &Vocabulary) -> Result<Contract
 }
 
 fn read(text: &ContractText<'_>) -> Result<ContractFile, ContractError> {
-    placed::read(text.text, FILE_BYTES_MAX).map_err(|error| ContractError {
-        file: text.name.to_owned(),
-        place: error.place,
-        what: error.what,
-    })
+    placed::read(text.name, text.text, FILE_BYTES_MAX)
 }
 
 struct Reader<'r> {

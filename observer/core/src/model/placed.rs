@@ -1,6 +1,6 @@
 //! YAML whose values are found again: by line and column, as messages name them. Says nothing of what a file means.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -47,22 +47,36 @@ impl<T: JsonSchema> JsonSchema for Placed<T> {
 
 /// What is wrong with a file, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct YamlError {
+pub struct FileError {
+    pub file: String,
     /// Line and column, from 1; `None` where it is the file as a whole.
     pub place: Option<(usize, usize)>,
     pub what: String,
 }
 
-/// Reads a file of up to `bytes_max` bytes.
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Some((line, column)) => write!(f, "{}:{line}:{column}: {}", self.file, self.what),
+            None => write!(f, "{}: {}", self.file, self.what),
+        }
+    }
+}
+
+impl std::error::Error for FileError {}
+
+/// Reads a file of up to `bytes_max` bytes; messages call it `name`.
 ///
 /// # Errors
 /// Where it is longer, is no YAML, or has other fields than `T`.
-pub fn read<T: DeserializeOwned>(text: &str, bytes_max: usize) -> Result<T, YamlError> {
+pub fn read<T: DeserializeOwned>(name: &str, text: &str, bytes_max: usize) -> Result<T, FileError> {
+    let error = |place, what| FileError {
+        file: name.to_owned(),
+        place,
+        what,
+    };
     if text.len() > bytes_max {
-        return Err(YamlError {
-            place: None,
-            what: format!("longer than {bytes_max} bytes"),
-        });
+        return Err(error(None, format!("longer than {bytes_max} bytes")));
     }
     serde_saphyr::from_str(text).map_err(|fault| {
         let number = |number: u64| usize::try_from(number).unwrap_or_default();
@@ -71,9 +85,6 @@ pub fn read<T: DeserializeOwned>(text: &str, bytes_max: usize) -> Result<T, Yaml
         let place = place.map(|place| (number(place.line()), number(place.column())));
         let what = fault.to_string();
         let what = what.split(" at line ").next().unwrap_or_default();
-        YamlError {
-            place,
-            what: what.trim().to_owned(),
-        }
+        error(place, what.trim().to_owned())
     })
 }

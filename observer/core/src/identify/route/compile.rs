@@ -1,6 +1,6 @@
 //! From a file to rows: every name in it is known, every template can be read, what decides is said.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Dialect, FILE_BYTES_MAX, Kind, METHODS, ROWS_MAX, RouteTable, Row,
@@ -11,40 +11,18 @@ use crate::model::{
     identity::Word,
     names::{ApiFamily, ApiState},
     nearest::hint,
-    placed::{self, Placed},
+    placed::{self, FileError, Placed},
 };
 
 /// What is wrong with a file, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouteError {
-    pub file: String,
-    /// Line and column, from 1; `None` where it is the file as a whole.
-    pub place: Option<(usize, usize)>,
-    pub what: String,
-}
-
-impl fmt::Display for RouteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
-            Some((line, column)) => write!(f, "{}:{line}:{column}: {}", self.file, self.what),
-            None => write!(f, "{}: {}", self.file, self.what),
-        }
-    }
-}
-
-impl std::error::Error for RouteError {}
+pub type RouteError = FileError;
 
 /// The dialect of hosts without one.
 const CONTROL: &str = "control";
 
 /// Adds a file's rows before those that are there.
 pub(super) fn add(table: &mut RouteTable, name: &str, text: &str) -> Result<(), RouteError> {
-    let read = placed::read(text, FILE_BYTES_MAX);
-    let file: RouteFile = read.map_err(|error| RouteError {
-        file: name.to_owned(),
-        place: error.place,
-        what: error.what,
-    })?;
+    let file: RouteFile = placed::read(name, text, FILE_BYTES_MAX)?;
     let reader = Reader { name, file: &file };
     for (word, vendor) in &file.vendors {
         table.vendors.insert(word.clone(), vendor.as_str().into());
