@@ -4,6 +4,7 @@
 
 pub mod capture;
 pub mod field;
+pub mod http2;
 pub mod note;
 pub mod request;
 

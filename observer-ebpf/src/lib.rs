@@ -1,5 +1,5 @@
 //! What crosses between kernel and user space (`abi`), and the logic of the kernel programs that needs no kernel
-//! (`packet`, `account`, `request`): both compile for the BPF target and natively, where their unit tests run.
+//! (`packet`, `account`, `request`, `http2`, `huffman`): both compile for the BPF target and natively, where their unit tests run.
 //! Knows no map, no helper and no aya.
 
 #![no_std]
@@ -16,5 +16,7 @@
 
 pub mod abi;
 pub mod account;
+pub mod http2;
+pub mod huffman;
 pub mod packet;
 pub mod request;

@@ -6,6 +6,8 @@ const RECORD_LEAST: u32 = 17;
 const RECORD_MOST: u32 = 85;
 /// The end of a client's handshake, which may be sent together with its first request: change of cipher and Finished.
 const FLIGHT_MOST: u32 = 80;
+/// Plaintext of a record of OpenSSL's where there is more.
+const RECORD_FULL: u32 = 16_384;
 /// Records of the start of a connection may be as short as this (Go: 1,208 bytes less what IPv6 needs).
 const RECORD_SHORT: u32 = 1_024;
 
@@ -20,6 +22,18 @@ pub const fn fits(length: u32, sent: u32) -> bool {
     // Whole records of any length.
     let most = length / RECORD_SHORT + 1;
     sent >= RECORD_SHORT && sent <= length.saturating_add(most.saturating_mul(RECORD_MOST))
+}
+
+/// Whether `sent` bytes of ciphertext are less than those of the first record that `length` bytes of plaintext become.
+#[inline(always)]
+#[must_use]
+pub const fn is_short(length: u32, sent: u32) -> bool {
+    let record = if length > RECORD_FULL {
+        RECORD_FULL
+    } else {
+        length
+    };
+    sent < record + RECORD_LEAST
 }
 
 /// Whether the bytes begin a request: a method of HTTP/1 and a space.
@@ -112,6 +126,21 @@ mod tests {
             (u32::MAX, 16_406, true),
         ] {
             assert_eq!(fits(length, sent), expected, "{length} {sent}");
+        }
+    }
+
+    #[test]
+    fn what_a_socket_did_not_take() {
+        for (length, sent, expected) in [
+            (100, 122, false),
+            (100, 117, false),
+            (100, 60, true),
+            (16_384, 16_406, false),
+            (16_384, 9_000, true),
+            (100_000, 16_406, false),
+            (100_000, 9_000, true),
+        ] {
+            assert_eq!(is_short(length, sent), expected, "{length} {sent}");
         }
     }
 

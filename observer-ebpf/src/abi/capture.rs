@@ -1,6 +1,7 @@
 //! The bytes of packets that the kernel half hands over so that a flow can be named. This is the closed list: TLS
 //! handshake bytes, QUIC Initial packets, DNS answers, the target that a proxy was told, the `Host` of a plain request, method
-//! and path of a request up to the first space or `?`. Nothing else of a payload leaves the kernel.
+//! and path of a request up to the first space or `?`; of other fields of HTTP/2 representation, index and lengths. Nothing else of
+//! a payload leaves the kernel.
 
 use core::mem::size_of;
 
@@ -35,6 +36,8 @@ pub const SOCKS: u8 = 7;
 
 /// [`Head::kind`]: a [`Boundary`](super::request::Boundary), and behind it method, space and path of a request.
 pub const REQUEST: u8 = 8;
+/// [`Head::kind`]: a [`Boundary`](super::request::Boundary), and behind it [parts](super::http2::part) of field blocks of HTTP/2.
+pub const FIELDS: u8 = 9;
 
 /// [`Head::flags`]: more of this hand-over's unit belonged here, and was beyond a bound.
 pub const CUT: u8 = 1;

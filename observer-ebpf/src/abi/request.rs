@@ -7,8 +7,8 @@ use super::capture::Head;
 
 /// Bytes of method and path that are handed over at the most; longer ones are cut.
 pub const LINE_BYTES: usize = 256;
-/// Room for a line, and for one more part of it.
-pub const ROOM_BYTES: usize = 2 * LINE_BYTES;
+/// Room for a line and for one more part of it, and for what is told of the field blocks of one write.
+pub const ROOM_BYTES: usize = 4 * LINE_BYTES;
 /// Threads that have written plaintext and not sent it, at the same time.
 pub const WRITES_MAX: u32 = 2_048;
 /// Connections of TLS libraries whose socket is known. LRU: who falls out is found again.
@@ -45,6 +45,19 @@ pub struct Write {
     pub goroutine: u64,
     /// When the request began, CLOCK_MONOTONIC ns.
     pub at_ns: u64,
+    /// Where the plaintext of the last call lies, of HTTP/2.
+    pub address: u64,
+    /// Header of the frame that the last call's plaintext begins with, but for its first byte; 0 where it begins within one.
+    pub frame: u64,
+    /// Bytes of the last call's plaintext, of HTTP/2.
+    pub last: u32,
+    /// 1 = the line is what is told of fields of HTTP/2.
+    pub is_fields: u8,
+    /// 1 = more was to be told of fields than there is room for.
+    pub is_full: u8,
+    /// 1 = the socket did not take all of the last call's ciphertext, so that the call may be made again.
+    pub is_refused: u8,
+    pub _pad: u8,
     /// Bytes of plaintext from the request's first on.
     pub length: u32,
     /// Bytes of the line.
@@ -70,6 +83,13 @@ impl Default for Write {
             connection: 0,
             goroutine: 0,
             at_ns: 0,
+            address: 0,
+            frame: 0,
+            last: 0,
+            is_fields: 0,
+            is_full: 0,
+            is_refused: 0,
+            _pad: 0,
             length: 0,
             line_bytes: 0,
             state: state::NONE,

@@ -2,8 +2,6 @@
 
 use core::ptr;
 
-#[cfg(target_arch = "bpf")]
-use observer_ebpf::abi::request::{CONNECTIONS_MAX, ConnectionKey, WRITES_MAX, Write};
 use observer_ebpf::abi::{
     Counters, EVENTS_BYTES, Flow, LOSSES, Lost, NOTES_BYTES, Origin, PREFIXES_MAX, PROCESSES_MAX,
     READS_BYTES, SLOTS_MAX, SlotKey, TAG_SETS_MAX, UDP_FLOWS_MAX, UPLINKS_MAX, UdpFlow, UdpKey,
@@ -12,6 +10,11 @@ use observer_ebpf::abi::{
     control,
     field::FIELDS_COUNT,
     note::{Life, Note},
+};
+#[cfg(target_arch = "bpf")]
+use observer_ebpf::abi::{
+    http2::{Frames, HTTP2_MAX},
+    request::{CONNECTIONS_MAX, ConnectionKey, WRITES_MAX, Write},
 };
 
 use super::{
@@ -126,6 +129,11 @@ pub static NO_WRITE: Array<Write, 1> = Array::new();
 #[aya_ebpf::macros::btf_map]
 pub static CONNECTIONS: LruHashMap<ConnectionKey, u64, { CONNECTIONS_MAX as usize }> =
     LruHashMap::new();
+
+/// How far the sent stream of each connection that speaks HTTP/2 was read. LRU: who falls out is found again.
+#[cfg(target_arch = "bpf")]
+#[aya_ebpf::macros::btf_map]
+pub static HTTP2: LruHashMap<ConnectionKey, Frames, { HTTP2_MAX as usize }> = LruHashMap::new();
 
 /// Where a socket's address becomes a number, see `peek`.
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]

@@ -9,6 +9,8 @@ mod dns;
 mod flow;
 mod hello;
 mod holder;
+#[cfg(target_arch = "bpf")]
+mod http2;
 mod look;
 mod maps;
 mod owner;

@@ -2,8 +2,9 @@
 //!
 //! Hooks: uprobes at the entries of `SSL_write`, `SSL_write_ex` and `SSL_free` of OpenSSL (1.1 and 3) and of
 //! `crypto/tls.(*Conn).Write` of Go (register ABI, 1.17). Context: the calling thread. Some 1 to 2 us a call; none of them at a
-//! function's return. Kept is method and path of what begins a request, until its ciphertext is sent (`sent`). Cannot see:
-//! requests that begin in the middle of a write, HTTP/2, libraries that are linked in without symbols.
+//! function's return. Kept is method and path of what begins a request, until its ciphertext is sent (`sent`). HTTP/2 has a file of
+//! its own (`http2`). Cannot see: requests of HTTP/1 that begin in the middle of a write, libraries that are linked in without
+//! symbols.
 
 use observer_ebpf::{
     abi::{
@@ -15,19 +16,20 @@ use observer_ebpf::{
 };
 
 use super::{
-    maps::{CONNECTIONS, NO_WRITE, WRITES, lose},
+    http2,
+    maps::{CONNECTIONS, HTTP2, NO_WRITE, WRITES, lose},
     platform::{ProbeContext, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user},
     sent,
 };
 
 /// What one call hands to the library.
-struct Call {
+pub struct Call {
     /// The connection, by the address of the library's struct.
-    connection: u64,
-    goroutine: u64,
+    pub connection: u64,
+    pub goroutine: u64,
     /// Where the plaintext lies.
-    address: u64,
-    length: u32,
+    pub address: u64,
+    pub length: u32,
 }
 
 /// `int SSL_write(SSL *, const void *, int)`, `int SSL_write_ex(SSL *, const void *, size_t, size_t *)`.
@@ -56,6 +58,7 @@ pub fn free_openssl(ctx: ProbeContext) -> u32 {
     // SAFETY: no argument.
     let thread = unsafe { bpf_get_current_pid_tgid() };
     let _ = CONNECTIONS.remove(key(thread, connection));
+    let _ = HTTP2.remove(key(thread, connection));
     if let Some(write) = WRITES.get_ptr_mut(thread) {
         // SAFETY: a live map value of this thread's.
         if unsafe { (*write).connection } == connection {
@@ -96,14 +99,18 @@ pub const fn key(thread: u64, connection: u64) -> ConnectionKey {
 
 #[inline(always)]
 fn write(call: &Call) {
-    if call.length == 0 || call.length > i32::MAX as u32 {
+    if call.length == 0 || call.length > i32::MAX as u32 || call.connection == 0 {
         return;
     }
     // SAFETY: no argument.
     let thread = unsafe { bpf_get_current_pid_tgid() };
+    let first = first_bytes(call);
+    if http2::follow(thread, call, first) {
+        return;
+    }
     let pending = WRITES.get_ptr_mut(thread);
-    if begins_request(call) {
-        begin(thread, call, pending);
+    if is_request((first >> 64) as u64) {
+        begin(thread, call);
         return;
     }
     let Some(pending) = pending else {
@@ -127,52 +134,65 @@ fn write(call: &Call) {
     }
 }
 
+/// The first 16 bytes of a call's plaintext, the first one highest; zeroes where there are not as many, or they cannot be read.
 #[inline(always)]
-fn begins_request(call: &Call) -> bool {
-    let mut first = [0_u8; 8];
-    if call.length < 8 {
-        return false;
-    }
+fn first_bytes(call: &Call) -> u128 {
+    let mut first = [0_u8; 16];
+    let bytes = match call.length {
+        16.. => 16,
+        8..16 => 8,
+        _ => return 0,
+    };
     // SAFETY: the buffer is as long as said; the helper checks the address.
     let failed =
-        unsafe { bpf_probe_read_user(first.as_mut_ptr().cast(), 8, call.address as *const _) };
-    failed == 0 && is_request(u64::from_be_bytes(first))
+        unsafe { bpf_probe_read_user(first.as_mut_ptr().cast(), bytes, call.address as *const _) };
+    if failed == 0 {
+        u128::from_be_bytes(first)
+    } else {
+        0
+    }
+}
+
+/// The thread's entry, which is made if need be.
+#[inline(always)]
+pub fn pending_of(thread: u64) -> Option<*mut Write> {
+    if let Some(write) = WRITES.get_ptr_mut(thread) {
+        return Some(write);
+    }
+    let empty = NO_WRITE.get(0)?;
+    let _ = WRITES.insert(thread, empty, 0);
+    let write = WRITES.get_ptr_mut(thread);
+    if write.is_none() {
+        lose(Lost::Request);
+    }
+    write
 }
 
 /// A request begins: an earlier one of this thread that was never sent is given up.
 #[inline(always)]
-fn begin(thread: u64, call: &Call, pending: Option<*mut Write>) {
-    let mut crossed = 0;
-    let write = if let Some(pending) = pending {
-        // SAFETY: a live map value of this thread's.
-        unsafe {
-            // A goroutine whose stack grows calls the function again; so does a program whose handshake was not over.
-            let is_again = (*pending).goroutine == call.goroutine
-                && (*pending).connection == call.connection
-                && (*pending).length == call.length;
-            if (*pending).sent == 0 && !is_again {
-                lose(Lost::Request);
-                crossed = u8::from((*pending).connection != call.connection);
-            }
-        }
-        pending
-    } else {
-        let Some(empty) = NO_WRITE.get(0) else {
-            return;
-        };
-        let _ = WRITES.insert(thread, empty, 0);
-        let Some(write) = WRITES.get_ptr_mut(thread) else {
-            lose(Lost::Request);
-            return;
-        };
-        write
+fn begin(thread: u64, call: &Call) {
+    let Some(write) = pending_of(thread) else {
+        return;
     };
     // SAFETY: a live map value of this thread's.
     unsafe {
+        let mut crossed = 0;
+        if (*write).connection != 0 && (*write).sent == 0 {
+            let is_of_this = (*write).connection == call.connection;
+            // A goroutine whose stack grows calls the function again; so does a program whose handshake was not over.
+            let is_again = is_of_this
+                && (*write).goroutine == call.goroutine
+                && (*write).length == call.length;
+            if !is_again && http2::holds_request(write) {
+                lose(Lost::Request);
+            }
+            crossed = u8::from(!is_of_this);
+        }
         (*write).connection = call.connection;
         (*write).goroutine = call.goroutine;
         (*write).at_ns = bpf_ktime_get_ns();
         (*write).length = call.length;
+        (*write).is_fields = 0;
         (*write).sent = 0;
         (*write).crossed = crossed;
         wipe(write, 0);

@@ -10,17 +10,18 @@ use core::{ffi::c_void, mem::size_of, ptr};
 use observer_ebpf::{
     abi::{
         Flow, Lost,
-        capture::REQUEST,
+        capture::{CUT, FIELDS, REQUEST},
         field::Field,
         flag,
-        request::{Boundary, LINE_BYTES, Write, state},
+        request::{Boundary, LINE_BYTES, ROOM_BYTES, Write, state},
     },
     packet::protocol,
-    request::{fits, offset_of, whole},
+    request::{fits, is_short, offset_of, whole},
 };
 
 use super::{
     capture::{fill_head, output},
+    http2::holds_request,
     maps::{CONNECTIONS, WRITES, lose},
     peek,
     plaintext::key,
@@ -36,6 +37,7 @@ pub struct Context {
 }
 
 const MPTCP: u16 = 262;
+const EAGAIN: i32 = -11;
 /// Times that a pair of numbers is read which another CPU may be writing.
 const TRIES: u32 = 4;
 
@@ -51,6 +53,9 @@ pub extern "C" fn find_request(ctx: *mut Context) -> u32 {
     unsafe {
         let ret = (*ctx).ret as i32;
         let sk = (*ctx).sk;
+        if ret == EAGAIN {
+            (*write).is_refused = 1;
+        }
         if ret <= 0 || sk.is_null() || (*write).sent != 0 || !is_by_the_writer(write) {
             return 0;
         }
@@ -59,7 +64,7 @@ pub extern "C" fn find_request(ctx: *mut Context) -> u32 {
             Some(number) if number == u16::from(protocol::TCP) => {}
             Some(MPTCP) => {
                 if fits((*write).length, length) {
-                    drop_write(thread);
+                    drop_write(thread, write);
                 }
                 return 0;
             }
@@ -87,7 +92,7 @@ pub extern "C" fn find_request(ctx: *mut Context) -> u32 {
                 return 0;
             }
             if (*write).crossed != 0 {
-                drop_write(thread);
+                drop_write(thread, write);
                 return 0;
             }
             if (*write).goroutine == 0 {
@@ -99,7 +104,16 @@ pub extern "C" fn find_request(ctx: *mut Context) -> u32 {
         (*write).sent = 1;
         if (*write).state == state::WHOLE {
             hand_over(write);
-            let _ = WRITES.remove(thread);
+            // Where the socket did not take all, the program will write the same again: that has to be known.
+            let is_short = (*write).is_fields != 0
+                && (*write).goroutine == 0
+                && is_short((*write).last, length);
+            if is_short {
+                (*write).is_refused = 1;
+                (*write).line_bytes = 0;
+            } else {
+                let _ = WRITES.remove(thread);
+            }
         }
     }
     0
@@ -154,8 +168,11 @@ unsafe fn may_carry(flow: *mut Flow, length: u32) -> bool {
 
 /// The request belongs to no socket.
 #[inline(always)]
-fn drop_write(thread: u64) {
-    lose(Lost::Request);
+unsafe fn drop_write(thread: u64, write: *const Write) {
+    // SAFETY: the caller's live map value.
+    if unsafe { holds_request(write) } {
+        lose(Lost::Request);
+    }
     let _ = WRITES.remove(thread);
 }
 
@@ -165,7 +182,11 @@ unsafe fn fill(write: *mut Write, flow: *mut Flow, sk: u64, length: u32) {
     // SAFETY: a live map value, live storage.
     unsafe {
         fill_head(&raw mut (*write).head, flow);
-        (*write).head.kind = REQUEST;
+        (*write).head.kind = if (*write).is_fields == 0 {
+            REQUEST
+        } else {
+            FIELDS
+        };
         let end = peek::read::<u32>(sk, Field::TcpWriteSeq).unwrap_or(0);
         let received_now = peek::read::<u64>(sk, Field::TcpReceived).unwrap_or(0);
         let from = end.wrapping_sub(length);
@@ -211,11 +232,16 @@ pub unsafe fn hand_over(write: *mut Write) {
     // SAFETY: the caller's promise; head, boundary and line lie one behind the other.
     unsafe {
         let line = (*write).line_bytes;
-        let line = if line > LINE_BYTES as u32 {
+        let most = if (*write).is_fields == 0 {
             LINE_BYTES as u32
         } else {
-            line
+            if line == 0 {
+                return;
+            }
+            (*write).head.flags = if (*write).is_full == 0 { 0 } else { CUT };
+            ROOM_BYTES as u32
         };
+        let line = if line > most { most } else { line };
         let bytes = size_of::<Boundary>() as u32 + line;
         (*write).head.bytes = bytes;
         (*write).head.offset = 0;

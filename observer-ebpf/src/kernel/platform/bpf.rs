@@ -12,10 +12,10 @@ pub use aya_ebpf::{
     helpers::generated::{
         bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task,
         bpf_get_current_task_btf, bpf_get_current_uid_gid, bpf_get_netns_cookie,
-        bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str,
-        bpf_probe_read_user, bpf_ringbuf_output, bpf_ringbuf_query, bpf_ringbuf_reserve,
-        bpf_ringbuf_submit, bpf_sk_cgroup_id, bpf_sk_fullsock, bpf_sk_storage_get,
-        bpf_skb_load_bytes, bpf_skb_load_bytes_relative, bpf_sock_from_file,
+        bpf_get_socket_cookie, bpf_ktime_get_ns, bpf_loop, bpf_probe_read_kernel,
+        bpf_probe_read_kernel_str, bpf_probe_read_user, bpf_ringbuf_output, bpf_ringbuf_query,
+        bpf_ringbuf_reserve, bpf_ringbuf_submit, bpf_sk_cgroup_id, bpf_sk_fullsock,
+        bpf_sk_storage_get, bpf_skb_load_bytes, bpf_skb_load_bytes_relative, bpf_sock_from_file,
         bpf_sock_ops_cb_flags_set, bpf_task_pt_regs, bpf_tcp_sock,
     },
     programs::{
