@@ -3,6 +3,7 @@
 
 mod capture;
 pub mod dns;
+mod fields;
 pub mod hello;
 mod note;
 pub mod quic;
@@ -14,6 +15,7 @@ mod totals;
 mod wire;
 
 pub use capture::{capture, request};
+pub use fields::{Fields, fields};
 pub use note::{Note, note};
 pub use speech::{Heard, SPEECH_MAX, Speech};
 pub use totals::{flow, losses, remote_key, slot, udp_flow};

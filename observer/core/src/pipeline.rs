@@ -299,6 +299,12 @@ impl Pipeline {
             self.apply_part(&part, interval, now, lookup, write);
             lookup.begin_next_kind(flow);
         }
+        // Before the reading, which may be the flow's last.
+        while lookup.begin_beside(flow) {
+            if let Some(change) = self.table.beside(flow, interval) {
+                write(&self.put(flow, &change, interval, now, lookup));
+            }
+        }
         self.apply_part(flow, interval, now, lookup, write);
     }
 
@@ -311,35 +317,45 @@ impl Pipeline {
         write: &mut impl FnMut(&FlowRecord),
     ) {
         match self.table.apply(flow, interval) {
-            Applied::Changed(change) => {
-                let uplinks = uplinks(flow, lookup);
-                self.credit.record(uplinks, flow.tag, &change.counters);
-                let mut record = self.record(flow, &change, interval, lookup);
-                // What crosses no uplink is on nobody's bill.
-                if uplinks.iter().any(Option::is_some) {
-                    let pricing = self.pricing.as_mut();
-                    record.cost = pricing.map(|pricing| pricing.of(&record.identity, interval.end));
-                }
-                self.judge(&mut record, interval.end);
-                let recorded = Recorded {
-                    identity: &record.identity,
-                    workload: &record.workload,
-                    counters: &change.counters,
-                    cost: record.cost.as_deref(),
-                    verdicts: record.verdicts.as_ref(),
-                    requests: record.requests.unwrap_or_default(),
-                    ended: change.ends.then_some(change.outcome),
-                    fresh: change.fresh,
-                };
-                self.series.record(&recorded, now.monotonic_ns);
-                write(&record);
-            }
+            Applied::Changed(change) => write(&self.put(flow, &change, interval, now, lookup)),
             Applied::Unchanged => {}
             Applied::Refused => {
                 self.credit
                     .refuse(uplinks(flow, lookup), flow.tag, &flow.counters);
             }
         }
+    }
+
+    /// Makes a change a record, which is counted.
+    fn put(
+        &mut self,
+        flow: &FlowTotals,
+        change: &Change,
+        interval: &Interval,
+        now: Moment,
+        lookup: &impl Lookup,
+    ) -> FlowRecord {
+        let uplinks = uplinks(flow, lookup);
+        self.credit.record(uplinks, flow.tag, &change.counters);
+        let mut record = self.record(flow, change, interval, lookup);
+        // What crosses no uplink is on nobody's bill.
+        if uplinks.iter().any(Option::is_some) {
+            let pricing = self.pricing.as_mut();
+            record.cost = pricing.map(|pricing| pricing.of(&record.identity, interval.end));
+        }
+        self.judge(&mut record, interval.end);
+        let recorded = Recorded {
+            identity: &record.identity,
+            workload: &record.workload,
+            counters: &change.counters,
+            cost: record.cost.as_deref(),
+            verdicts: record.verdicts.as_ref(),
+            requests: record.requests.unwrap_or_default(),
+            ended: change.ends.then_some(change.outcome),
+            fresh: change.fresh,
+        };
+        self.series.record(&recorded, now.monotonic_ns);
+        record
     }
 
     /// Says of a record what contracts say of it.

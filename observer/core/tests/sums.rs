@@ -87,6 +87,9 @@ impl Lookup for Tables {
     }
 
     fn begin_next_kind(&self, _: &FlowTotals) {}
+    fn begin_beside(&self, _: &FlowTotals) -> bool {
+        false
+    }
 
     fn requests(&self, _: &FlowTotals) -> Option<u64> {
         None

@@ -164,6 +164,10 @@ impl Lookup for Tables {
         self.names.borrow_mut().begin_next_kind(&flow.key);
     }
 
+    fn begin_beside(&self, flow: &FlowTotals) -> bool {
+        self.names.borrow_mut().begin_beside(&flow.key)
+    }
+
     fn requests(&self, flow: &FlowTotals) -> Option<u64> {
         self.names.borrow_mut().requests(&flow.key)
     }

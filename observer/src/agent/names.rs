@@ -9,7 +9,7 @@ use std::{
 };
 
 use observer_core::{
-    decode::{self, Heard, Speech},
+    decode::{self, Fields, Heard, Speech},
     identify::{
         combine::Combined,
         naming::Naming,
@@ -22,7 +22,7 @@ use observer_core::{
         kernel::Losses,
         names::{LossPlace, PathKind},
         record::SourcePlace,
-        signal::{CaptureKind, RequestLine},
+        signal::{CaptureKind, FieldPart, RequestLine},
         time::Moment,
     },
 };
@@ -154,15 +154,34 @@ impl Names {
             self.undecoded += 1;
             return;
         };
-        if capture.kind == CaptureKind::Request {
-            match decode::request(&capture) {
+        match capture.kind {
+            CaptureKind::Request => match decode::request(&capture) {
                 Some(line) => self.request(capture.flow(), &line),
                 None => self.undecoded += 1,
+            },
+            CaptureKind::Fields => match decode::fields(&capture) {
+                Some(fields) => self.fields(capture.flow(), fields),
+                None => self.undecoded += 1,
+            },
+            _ => {
+                let naming = &mut self.naming;
+                self.speech.take(&capture, |heard| hear(naming, heard));
             }
-            return;
         }
-        let naming = &mut self.naming;
-        self.speech.take(&capture, |heard| hear(naming, heard));
+    }
+
+    /// Takes in requests of HTTP/2; their paths end here.
+    fn fields(&mut self, flow: FlowKey, mut fields: Fields<'_>) {
+        let (begins, is_cut) = (fields.begins, fields.is_cut);
+        let end = is_cut.then_some(FieldPart::Lost);
+        let (requests, routes) = (&mut self.requests, &self.tables.routes);
+        let parts = fields.by_ref().chain(end);
+        self.naming.fields(flow, begins, parts, |request| {
+            requests.typed(routes, request)
+        });
+        if is_cut || !fields.is_at_end() {
+            self.undecoded += 1;
+        }
     }
 
     /// Takes in one request; its path ends here.
@@ -184,6 +203,11 @@ impl Names {
     /// See [`Naming::begin_next_kind`].
     pub fn begin_next_kind(&mut self, key: &FlowKey) {
         self.naming.begin_next_kind(key);
+    }
+
+    /// See [`Naming::begin_beside`].
+    pub fn begin_beside(&mut self, key: &FlowKey) -> bool {
+        self.naming.begin_beside(key)
     }
 
     /// See [`Naming::requests`].

@@ -125,6 +125,22 @@ impl FlowState {
         })
     }
 
+    /// A record that adds nothing to the counters.
+    pub fn beside(&mut self, interval: &Interval) -> Change {
+        self.sequence = self.sequence.saturating_add(1);
+        Change {
+            flow_id: self.id,
+            sequence: self.sequence.into(),
+            kind: RecordKind::Interval,
+            outcome: self.outcome,
+            ends: false,
+            interval_start: self.recorded_until.min(interval.end),
+            counters: Counters::default(),
+            totals: self.recorded,
+            fresh: Timing::default(),
+        }
+    }
+
     /// Totals up to the last record.
     pub const fn recorded(&self) -> &Counters {
         &self.recorded

@@ -158,6 +158,19 @@ impl FlowTable {
         (part, payload[0] < recorded.payload_bytes[0])
     }
 
+    /// A record of the flow that adds nothing to its counters, before `reading` is applied; `None` where the table is full and
+    /// does not know it.
+    pub fn beside(&mut self, reading: &FlowTotals, interval: &Interval) -> Option<Change> {
+        let known = find(&mut self.sockets, &mut self.remotes, &reading.key);
+        if let Some(state) = known.filter(|state| state.start_ns >= reading.start_ns) {
+            return Some(state.beside(interval));
+        }
+        let mut state = self.take_up(reading, interval)?;
+        let change = state.beside(interval);
+        self.insert(&reading.key, state);
+        Some(change)
+    }
+
     /// Whether the flow is in the table.
     #[must_use]
     pub fn follows(&self, key: &FlowKey) -> bool {
@@ -222,35 +235,48 @@ impl FlowTable {
         if reading.counters.is_zero() && !flags.has(flag::CONNECT_FAILED) {
             return Applied::Unchanged;
         }
-        let known = find(&mut self.sockets, &mut self.remotes, &reading.key).is_some();
-        if !known && self.sockets.len() + self.remotes.len() >= self.flows_max {
+        let Some(mut state) = self.take_up(reading, interval) else {
             self.counts.refused += 1;
             return Applied::Refused;
+        };
+        let change = state.advance(reading, flags, interval);
+        state.changed_tick = interval.tick;
+        state.seen_pass = self.remote_passes;
+        self.insert(&reading.key, state);
+        if let FlowKey::Socket(cookie) = &reading.key
+            && flags.is_final(reading.protocol)
+        {
+            self.finals.push_back(Final {
+                since: interval.tick,
+                cookie: *cookie,
+                start_ns: reading.start_ns,
+            });
+        }
+        change.map_or(Applied::Unchanged, Applied::Changed)
+    }
+
+    /// What is kept of a flow from now on; `None` where there is no room.
+    fn take_up(&mut self, reading: &FlowTotals, interval: &Interval) -> Option<FlowState> {
+        let known = find(&mut self.sockets, &mut self.remotes, &reading.key).is_some();
+        if !known && self.sockets.len() + self.remotes.len() >= self.flows_max {
+            return None;
         }
         let id = flow_id(&self.boot_id, reading);
         let tail = self.tails.take(&id);
         self.counts.tails_incomplete += u64::from(tail.as_ref().is_some_and(|tail| !tail.whole));
         let start = self.start(reading).unwrap_or(interval.start);
-        let mut state = FlowState::new(id, reading, start, tail.as_ref());
-        let change = state.advance(reading, flags, interval);
-        state.changed_tick = interval.tick;
-        state.seen_pass = self.remote_passes;
-        match &reading.key {
+        Some(FlowState::new(id, reading, start, tail.as_ref()))
+    }
+
+    fn insert(&mut self, key: &FlowKey, state: FlowState) {
+        match key {
             FlowKey::Socket(cookie) => {
                 self.sockets.insert(*cookie, state);
-                if flags.is_final(reading.protocol) {
-                    self.finals.push_back(Final {
-                        since: interval.tick,
-                        cookie: *cookie,
-                        start_ns: reading.start_ns,
-                    });
-                }
             }
             FlowKey::Remote(key) => {
                 self.remotes.insert(*key, state);
             }
         }
-        change.map_or(Applied::Unchanged, Applied::Changed)
     }
 
     fn forget_finals(&mut self, tick: u32) {

@@ -45,6 +45,7 @@ pub fn capture(record: &[u8]) -> Result<Capture<'_>, DecodeError> {
         capture::CONNECT => CaptureKind::Connect,
         capture::SOCKS => CaptureKind::Socks,
         capture::REQUEST => CaptureKind::Request,
+        capture::FIELDS => CaptureKind::Fields,
         number => {
             return Err(DecodeError::Number {
                 what: WHAT,

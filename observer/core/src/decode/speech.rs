@@ -75,7 +75,7 @@ impl Speech {
             }
             CaptureKind::Socks => self.target(flow, socks(capture.bytes), &mut hear),
             // Nothing of it has to be put together.
-            CaptureKind::Request => {}
+            CaptureKind::Request | CaptureKind::Fields => {}
             CaptureKind::Dns => self.message(capture, capture.bytes, &mut hear),
             CaptureKind::DnsStream { sequence } => {
                 let mut streams = std::mem::take(&mut self.streams);

@@ -1,6 +1,7 @@
 //! Where each live flow goes: keeps what its client said and what DNS answered, and combines both with what the caller
 //! knows of the address. Reads no packet and holds no table of names or networks.
 
+mod fields;
 mod requests;
 
 use std::{
@@ -11,11 +12,12 @@ use std::{
 
 use observer_ebpf::abi::{EGRESS, flag};
 
+pub use self::fields::{Blocks, ENTRIES_MAX};
 use self::requests::{Kind, Requests};
 use super::{
     combine::{Combined, Names, Resolved, Said, Signals, combine},
     dns::{DnsTable, LATE_NS},
-    route::Typed,
+    route::{Request, Typed},
 };
 use crate::model::{
     churn::clear_marks,
@@ -23,7 +25,7 @@ use crate::model::{
     host_name::HostName,
     identity::{Identity, Word},
     names::{BlindReason, Initiator, Protocol},
-    signal::{Asked, AskedBy, DnsAnswer, Ech},
+    signal::{Asked, AskedBy, DnsAnswer, Ech, FieldPart},
 };
 
 /// Flows of which something was said that are kept at the same time, as many as the table of flows has; what finds no
@@ -56,6 +58,8 @@ struct Spoken {
     unread: Option<BlindReason>,
     resolved: Option<Arc<[Resolved]>>,
     requests: Requests,
+    /// Of HTTP/2.
+    blocks: Option<Box<Blocks>>,
     since: u32,
     /// The kernel has nothing more to count for it.
     is_over: bool,
@@ -94,6 +98,27 @@ impl Naming {
         if let Some(spoken) = self.spoken(key) {
             spoken.requests.add(begins, typed);
         }
+    }
+
+    /// Takes in what is told of a flow's field blocks of HTTP/2, before which these payload bytes were sent and received.
+    pub fn fields<'a>(
+        &mut self,
+        key: FlowKey,
+        begins: [u64; 2],
+        parts: impl IntoIterator<Item = FieldPart<'a>>,
+        typed: impl FnMut(&Request<'_>) -> Option<Arc<Typed>>,
+    ) {
+        if let Some(spoken) = self.spoken(key) {
+            let blocks = spoken.blocks.get_or_insert_default();
+            let requests = &mut spoken.requests;
+            blocks.take(parts, typed, |typed| requests.add_beside(begins, typed));
+        }
+    }
+
+    /// Goes on to the next kind of requests that ran beside others; false where there are no more.
+    pub fn begin_beside(&mut self, key: &FlowKey) -> bool {
+        find_mut(&mut self.sockets, &mut self.remotes, key)
+            .is_some_and(|spoken| spoken.requests.begin_beside())
     }
 
     /// Where requests of another kind begin, if some of their bytes are in this reading: payload bytes before them, sent and

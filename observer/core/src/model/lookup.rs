@@ -23,6 +23,10 @@ pub trait Lookup {
     /// The flow's bytes are of the next kind from now on, and its identity is another.
     fn begin_next_kind(&self, flow: &FlowTotals);
 
+    /// Goes on to the next kind of requests that ran beside others on the flow since they were last told of: until the next call
+    /// the flow's identity and requests are theirs. False where there are no more, and both are the flow's again.
+    fn begin_beside(&self, flow: &FlowTotals) -> bool;
+
     /// Requests that began since the last call, of the kind that is under way; `None` where none was seen.
     fn requests(&self, flow: &FlowTotals) -> Option<u64>;
 

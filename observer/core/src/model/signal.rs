@@ -64,6 +64,8 @@ pub enum CaptureKind {
     Socks,
     /// Where a request begins, and its method and path.
     Request,
+    /// Where requests of HTTP/2 begin, and what is told of their fields.
+    Fields,
 }
 
 /// One request of a client, as far as it is read.
@@ -76,6 +78,38 @@ pub struct RequestLine<'a> {
     pub path: &'a str,
     /// More of the path followed.
     pub is_cut: bool,
+}
+
+/// What is told of field blocks of HTTP/2 (RFC 7541), in the order in which they were sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldPart<'a> {
+    /// A block begins.
+    Block {
+        /// How many there were before it on this connection, and gaps.
+        number: u32,
+        stream: u32,
+    },
+    /// A field by its index; that of a field which is neither method nor path may be left out.
+    Indexed(u16),
+    Path(FieldText<'a>),
+    Method(FieldText<'a>),
+    /// Another field was put into the table.
+    Insert,
+    /// The block ends.
+    End,
+    /// Blocks may have passed unseen.
+    Lost,
+}
+
+/// Value of a field that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldText<'a> {
+    /// Up to `?`; `None` where it is none.
+    pub text: Option<&'a str>,
+    /// More of it followed.
+    pub is_cut: bool,
+    /// It was put into the table.
+    pub is_inserted: bool,
 }
 
 /// What a client said at the start of a connection of whom it wants to reach.
