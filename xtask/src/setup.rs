@@ -51,6 +51,7 @@ pub fn run(args: &Args) -> ExitCode {
     if args.groups.contains(&Group::E2e) {
         parts.push((PROMETHEUS, prometheus::ensure()));
         parts.push((python::FOCUS.name, python::FOCUS.ensure()));
+        parts.push((python::HTTP2.name, python::HTTP2.ensure()));
     }
     if args.groups.contains(&Group::Sdks) {
         parts.push((python::SDKS.name, python::SDKS.ensure()));
@@ -113,6 +114,11 @@ pub fn ensure_validator() {
 /// The checker of FOCUS datasets; as [`ensure_prometheus`].
 pub fn ensure_focus() {
     warn(python::FOCUS.name, python::FOCUS.ensure());
+}
+
+/// A server and a client of HTTP/2; as [`ensure_prometheus`].
+pub fn ensure_http2() {
+    warn(python::HTTP2.name, python::HTTP2.ensure());
 }
 
 fn warn(name: &str, outcome: Result<Outcome>) {

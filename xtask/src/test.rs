@@ -52,6 +52,9 @@ fn bring(group: Option<&str>) {
     if runs(&["kernel", "reports"]) {
         setup::ensure_focus();
     }
+    if runs(&["requests"]) {
+        setup::ensure_http2();
+    }
 }
 
 /// Runs the tests and lists what was skipped and why.

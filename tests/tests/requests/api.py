@@ -1,8 +1,10 @@
-"""A server and clients of HTTP/1.1 over TLS, for what is typed of their requests.
+"""A server and clients of HTTP/1.1 and, where there is `h2`, HTTP/2 over TLS, for what is typed of their requests.
 
 api.py serve CERT KEY ADDRESS:PORT...   one JSON object a connection that has ended: where in both streams each request began
 api.py talk ADDRESS:PORT NAME REQUEST...       blocking, one kept-alive connection; REQUEST is `METHOD PATH [BODY BYTES] [pieces]`
 api.py loop COUNT ADDRESS:PORT NAME REQUEST ... one event loop, a connection for each triple, COUNT requests each
+api.py streams COUNT WIDTH ADDRESS:PORT NAME REQUEST...       HTTP/2, one connection, WIDTH streams at the same time, COUNT requests by turns
+api.py huffman TEXT
 """
 
 import asyncio
@@ -14,8 +16,18 @@ import socket
 import ssl
 import sys
 import threading
+import time
+
+try:
+    import h2.config
+    import h2.connection
+    import h2.events
+    import h2.settings
+except ImportError:
+    h2 = None
 
 CANARY = os.environ.get("CANARY", "")
+PAUSE = float(os.environ.get("PAUSE", "0"))
 OBJECT = b'{"id": "x", "object": "list", "data": [], "content": [], "candidates": [], "status": "completed"}' + b" " * 100
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
@@ -71,6 +83,9 @@ class Connection:
                     self.flush()
                     if not self.record():
                         return requests
+            if self.tls.selected_alpn_protocol() == "h2":
+                self.serve_streams(requests)
+                return requests
             plain, begins = b"", None
             while True:
                 before = (self.taken, self.given)
@@ -112,8 +127,52 @@ class Connection:
         return requests
 
 
+    def serve_streams(self, requests):
+        http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        http.initiate_connection()
+        # Clients may fill their sockets.
+        http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 1 << 30})
+        http.increment_flow_control_window(1 << 30)
+        taken = {}
+        while True:
+            if out := http.data_to_send():
+                self.tls.write(out)
+                self.flush()
+            before = (self.taken, self.given)
+            if not self.record():
+                return
+            while True:
+                try:
+                    got = self.tls.read(1 << 20)
+                except ssl.SSLWantReadError:
+                    break
+                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                    return
+                if not got:
+                    return
+                for event in http.receive_data(got):
+                    if isinstance(event, h2.events.RequestReceived):
+                        fields = dict(event.headers)
+                        requests.append({
+                            "method": fields[b":method"].decode(), "target": fields[b":path"].decode(),
+                            "sent": before[0], "received": before[1], "stream": event.stream_id,
+                        })
+                    elif isinstance(event, h2.events.DataReceived):
+                        http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                        taken[event.stream_id] = taken.get(event.stream_id, 0) + len(event.data)
+                        if taken[event.stream_id] > 1 << 20:
+                            # Once a body: its client's socket is full meanwhile.
+                            time.sleep(0.5)
+                            taken[event.stream_id] = -1 << 40
+                    elif isinstance(event, h2.events.StreamEnded):
+                        http.send_headers(event.stream_id, [(":status", "200"), ("content-type", "application/json")])
+                        http.send_data(event.stream_id, OBJECT, end_stream=True)
+
+
 def serve(certificate, key, places):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if h2:
+        context.set_alpn_protocols(["h2", "http/1.1"])
     context.load_cert_chain(certificate, key)
     out = threading.Lock()
 
@@ -199,6 +258,53 @@ def talk(server, name, requests):
     stream.close()
 
 
+def streams(count, width, server, name, lines):
+    context = trusting()
+    context.set_alpn_protocols(["h2"])
+    stream = context.wrap_socket(socket.create_connection(place(server), 10), server_hostname=name)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    http = h2.connection.H2Connection()
+    http.initiate_connection()
+    made = ended = 0
+    while ended < count:
+        while made < count and made - ended < width:
+            words = lines[made % len(lines)].split(" ")
+            target = words[1] + (("?key=" + CANARY) if CANARY else "")
+            target = target.replace("{n}", str(made))
+            body = CANARY.encode() + b"b" * int(words[2] if len(words) > 2 else 0)
+            time.sleep(PAUSE)
+            fields = [(":method", words[0]), (":authority", name), (":scheme", "https"), (":path", target), ("x-nth", str(made % 100))]
+            if CANARY:
+                fields.append(("authorization", "Bearer " + CANARY))
+            number = http.get_next_available_stream_id()
+            http.send_headers(number, fields, end_stream=not body)
+            if body:
+                http.send_data(number, body, end_stream=True)
+            made += 1
+            stream.sendall(http.data_to_send())
+        got = stream.recv(65536)
+        if not got:
+            raise SystemExit("the server has closed the connection")
+        for event in http.receive_data(got):
+            if isinstance(event, h2.events.StreamEnded):
+                ended += 1
+            elif isinstance(event, h2.events.DataReceived):
+                http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        stream.sendall(http.data_to_send())
+    stream.close()
+
+
+def huffman(text):
+    """What a text is in HPACK's code, whatever stands before it: hexadecimal digits of the bytes that are its own, a line each."""
+    from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
+
+    bits = "".join(format(REQUEST_CODES[byte], f"0{REQUEST_CODES_LENGTH[byte]}b") for byte in text.encode())
+    for shift in range(8):
+        own = bits[shift:]
+        own = own[:len(own) // 8 * 8]
+        print(int(own, 2).to_bytes(len(own) // 8, "big").hex())
+
+
 async def loop(count, triples):
     async def one(server, name, text):
         address, port = place(server)
@@ -221,6 +327,10 @@ def main():
         serve(arguments[0], arguments[1], [place(text) for text in arguments[2:]])
     elif mode == "talk":
         talk(arguments[0], arguments[1], arguments[2:])
+    elif mode == "huffman":
+        huffman(arguments[0])
+    elif mode == "streams":
+        streams(int(arguments[0]), int(arguments[1]), arguments[2], arguments[3], arguments[4:])
     elif mode == "loop":
         rest = arguments[1:]
         triples = list(zip(rest[0::3], rest[1::3], rest[2::3]))

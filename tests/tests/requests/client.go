@@ -1,4 +1,4 @@
-// Requests of net/http over one connection that is kept alive; HTTP/1 where the argument says so.
+// Requests of net/http over one connection that is kept alive; HTTP/1 where the argument says so, else HTTP/2 and some at once.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 )
 
 func main() {
@@ -14,8 +15,9 @@ func main() {
 	if os.Args[1] == "h1" {
 		transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	}
+	transport.ForceAttemptHTTP2 = os.Args[1] != "h1"
 	client := &http.Client{Transport: transport}
-	for _, path := range []string{"/v1/embeddings", "/v1/responses?x=y", "/v1/files", "/v1/embeddings", "/v1/threads/t_1/runs", "/v1/nowhere"} {
+	post := func(path string) {
 		answer, err := client.Post("https://api.openai.com"+path, "application/json", strings.NewReader(strings.Repeat("{}", 3000)))
 		if err != nil {
 			println(err.Error())
@@ -24,4 +26,20 @@ func main() {
 		io.Copy(io.Discard, answer.Body)
 		answer.Body.Close()
 	}
+	paths := []string{"/v1/embeddings", "/v1/responses?x=y", "/v1/files", "/v1/embeddings", "/v1/threads/t_1/runs", "/v1/nowhere"}
+	for _, path := range paths {
+		post(path)
+	}
+	if os.Args[1] == "h1" {
+		return
+	}
+	var all sync.WaitGroup
+	for _, path := range append(paths, paths...) {
+		all.Add(1)
+		go func(path string) {
+			defer all.Done()
+			post(path)
+		}(path)
+	}
+	all.Wait()
 }

@@ -1,4 +1,5 @@
-// Requests by fetch and by https, over connections that are kept alive.
+// Requests by fetch, https and http2, over connections that are kept alive.
+const http2 = require('node:http2');
 const https = require('node:https');
 const paths = ['/v1/embeddings', '/v1/responses?x=y', '/v1/files', '/v1/embeddings', '/v1/threads/t_1/runs', '/v1/nowhere'];
 const agent = new https.Agent({ keepAlive: true, maxSockets: 1 });
@@ -10,7 +11,20 @@ const byHttps = (path) => new Promise((done, failed) => {
   request.on('error', failed);
   request.end('{}'.repeat(5_000));
 });
+const byHttp2 = (session, path) => new Promise((done, failed) => {
+  const request = session.request({ ':method': 'POST', ':path': path, authorization: 'Bearer secret' });
+  request.resume();
+  request.on('end', done);
+  request.on('error', failed);
+  request.end('{}'.repeat(2_000_000));
+});
 (async () => {
+  if (process.argv[2] === 'http2') {
+    const session = http2.connect('https://api.openai.com');
+    await Promise.all(paths.map((path) => byHttp2(session, path)));
+    for (const path of paths) await byHttp2(session, path);
+    process.exit(0);
+  }
   for (const path of paths) {
     if (process.argv[2] === 'fetch') {
       await (await fetch(`https://api.openai.com${path}`, { method: 'POST', body: '{}' })).text();

@@ -3,12 +3,14 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod http2;
 mod sdks;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     net::SocketAddr,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -126,7 +128,11 @@ impl Bed {
 }
 
 fn tool() -> Command {
-    let mut command = Command::new("python3");
+    let mut command = Command::new(if Path::new(http2::PYTHON).exists() {
+        http2::PYTHON
+    } else {
+        "python3"
+    });
     command.arg(TOOL);
     command
 }
@@ -294,8 +300,16 @@ fn secrets_stay_where_they_are() {
         ] {
             bed.client(&["talk", &aws, RUNTIME, line], CANARY)?;
         }
-        let maps = maps::values(&["WRITES", "NO_WRITE", "CONNECTIONS", "SCRATCH", "CAPTURES"])?;
-        ensure!(maps.len() >= 5, "maps are missing: {}", maps.len());
+        let coded = http2::whisper(&bed, CANARY)?;
+        let maps = maps::values(&[
+            "WRITES",
+            "NO_WRITE",
+            "CONNECTIONS",
+            "HTTP2",
+            "SCRATCH",
+            "CAPTURES",
+        ])?;
+        ensure!(maps.len() >= 6, "maps are missing: {}", maps.len());
         let metrics = bed.agent.metrics()?;
         let said = bed.agent.said().join("\n");
         let records = bed.agent.stop()?;
@@ -303,22 +317,29 @@ fn secrets_stay_where_they_are() {
             .iter()
             .filter(|record| record["remote_port"] == PORT && !record["method"].is_null());
         let flows: BTreeSet<&str> = typed.map(|record| text(record, "flow_id")).collect();
-        ensure!(flows.len() == 3, "{} flows were read", flows.len());
+        let expected = 3 + usize::from(coded.is_some());
+        ensure!(flows.len() == expected, "{} flows were read", flows.len());
         let records = serde_json::to_string(&records)?;
         // The way is there, so that what is looked for could have been found.
         let captures = maps.iter().find(|(name, _)| name == "CAPTURES");
-        let has = |bytes: &[u8], text: &str| {
-            bytes
-                .windows(text.len())
-                .any(|part| part == text.as_bytes())
-        };
+        let has_bytes = |bytes: &[u8], own: &[u8]| bytes.windows(own.len()).any(|part| part == own);
+        let has = |bytes: &[u8], text: &str| has_bytes(bytes, text.as_bytes());
         let (_, captures) = captures.context("no ring of captures")?;
         ensure!(
             has(captures, "/model/us.openai.gpt-5/converse"),
             "the ring has no path"
         );
+        ensure!(
+            coded.is_none() || has(captures, "/model/us.openai.gpt-6/converse"),
+            "the ring has no path of HTTP/2"
+        );
         for (name, bytes) in &maps {
             ensure!(!has(bytes, CANARY), "{CANARY} is in the map {name}");
+            let mut coded = coded.iter().flatten();
+            ensure!(
+                !coded.any(|coded| has_bytes(bytes, coded)),
+                "{CANARY} is in the map {name}, coded"
+            );
         }
         let encoded = ["c2stY2FuYXJ5LTVlM2M5ZjFiN2EyZA", "sk%2Dcanary"];
         for (place, text) in [

@@ -147,6 +147,34 @@ def httpx():
     each(*(lambda path=path: client.post("https://api.openai.com" + path, json={}) for path in PATHS))
 
 
+def httpx_http2():
+    import httpx as sdk
+
+    client = sdk.Client(http2=True)
+    each(*(lambda path=path: client.post("https://api.openai.com" + path, json={}) for path in PATHS))
+
+
+def openai_http2():
+    import httpx
+    import openai as sdk
+
+    async def all_of_them():
+        client = sdk.AsyncOpenAI(api_key="test", http_client=httpx.AsyncClient(http2=True))
+        talk = {"model": "gpt-x", "messages": [{"role": "user", "content": "hello"}]}
+        for _ in range(3):
+            await asyncio.gather(
+                client.chat.completions.create(**talk),
+                client.responses.create(model="gpt-x", input="hello"),
+                client.embeddings.create(model="e", input="hello"),
+                client.files.list(),
+                client.conversations.create(),
+                client.batches.list(),
+                return_exceptions=True,
+            )
+
+    asyncio.run(all_of_them())
+
+
 def aiohttp():
     import ssl
 

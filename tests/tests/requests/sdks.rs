@@ -36,7 +36,7 @@ pub const NAMES: [&str; 7] = [
     "generativelanguage.googleapis.com",
     "end.example",
 ];
-const PYTHONS: [&str; 10] = [
+const PYTHONS: [&str; 12] = [
     "openai",
     "openai_async",
     "realtime",
@@ -46,6 +46,8 @@ const PYTHONS: [&str; 10] = [
     "genai",
     "requests",
     "httpx",
+    "httpx_http2",
+    "openai_http2",
     "aiohttp",
 ];
 /// By which the test knows that all connections before have ended.
@@ -111,12 +113,6 @@ fn sdks_are_typed_right() {
 
 /// Each client with its program and arguments.
 fn clients(bed: &Bed) -> Result<Vec<(String, Vec<String>)>> {
-    let words = |words: &[&str]| {
-        words
-            .iter()
-            .map(|word| (*word).to_owned())
-            .collect::<Vec<_>>()
-    };
     let script = |name: &str| format!("{FOLDER}/{name}");
     let mut clients = Vec::new();
     for name in PYTHONS {
@@ -125,7 +121,7 @@ fn clients(bed: &Bed) -> Result<Vec<(String, Vec<String>)>> {
     }
     let is_there = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if is_there("node") {
-        for name in ["https", "fetch"] {
+        for name in ["https", "fetch", "http2"] {
             clients.push((
                 format!("node {name}"),
                 words(&["node", &script("client.js"), name]),
@@ -133,27 +129,7 @@ fn clients(bed: &Bed) -> Result<Vec<(String, Vec<String>)>> {
         }
     }
     if is_there("curl") {
-        let url = |path: &str| format!("https://{OPENAI}{path}");
-        let (one, other) = (url("/v1/responses?x=y"), url("/v1/embeddings"));
-        let command = words(&[
-            "curl",
-            "-sS",
-            "--http1.1",
-            "-d",
-            "{}",
-            "-o",
-            "/dev/null",
-            &one,
-            "--next",
-            "-sS",
-            "--http1.1",
-            "-d",
-            "{}",
-            "-o",
-            "/dev/null",
-            &other,
-        ]);
-        clients.push(("curl --http1.1".to_owned(), command));
+        curls(bed, &mut clients)?;
     }
     if Command::new("go").arg("version").output().is_ok() {
         for (label, flags) in [("Go", ""), ("Go, stripped", "-s -w")] {
@@ -172,10 +148,61 @@ fn clients(bed: &Bed) -> Result<Vec<(String, Vec<String>)>> {
                 String::from_utf8_lossy(&built.stderr)
             );
             let program = program.display().to_string();
-            clients.push((label.to_owned(), vec![program, "h1".to_owned()]));
+            for version in ["h1", "h2"] {
+                let command = vec![program.clone(), version.to_owned()];
+                clients.push((format!("{label}, {version}"), command));
+            }
         }
     }
     Ok(clients)
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// Both versions, and bodies for which a socket has no room.
+fn curls(bed: &Bed, clients: &mut Vec<(String, Vec<String>)>) -> Result<()> {
+    let url = |path: &str| format!("https://{OPENAI}{path}");
+    let (one, other) = (url("/v1/responses?x=y"), url("/v1/embeddings"));
+    for version in ["--http1.1", "--http2"] {
+        let mut command = words(&["curl"]);
+        for (nth, url) in [&one, &other, &one].into_iter().enumerate() {
+            if nth > 0 {
+                command.push("--next".to_owned());
+            }
+            command.extend(words(&["-sS", version, "-d", "{}", "-o", "/dev/null", url]));
+        }
+        clients.push((format!("curl {version}"), command));
+    }
+    let file = bed.path("upload");
+    fs::write(&file, vec![b'{'; 20 << 20])?;
+    let (file, files) = (format!("@{}", file.display()), url("/v1/files"));
+    let mut command = words(&["curl"]);
+    for (nth, (url, body)) in [
+        (&files, file.as_str()),
+        (&one, "{}"),
+        (&files, &file),
+        (&other, "{}"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        if nth > 0 {
+            command.push("--next".to_owned());
+        }
+        command.extend(words(&[
+            "-sS",
+            "--http2",
+            "--data-binary",
+            body,
+            "-o",
+            "/dev/null",
+            url,
+        ]));
+    }
+    clients.push(("curl --http2, 20 MiB".to_owned(), command));
+    Ok(())
 }
 
 /// Runs a client whose names all lead to the server.
@@ -292,7 +319,7 @@ fn compare(
 }
 
 impl Bed {
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }

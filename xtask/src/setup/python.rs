@@ -39,6 +39,15 @@ pub const FOCUS: Checker = Checker {
     size: "97 MB",
 };
 
+/// Speaks HTTP/2, at both ends.
+pub const HTTP2: Checker = Checker {
+    name: "h2",
+    program: ["pip", "freeze"],
+    version: "h2==4.4.1",
+    requirements: &["h2==4.4.1"],
+    size: "15 MB",
+};
+
 /// What programs call the providers with.
 pub const SDKS: Checker = Checker {
     name: "sdks",
@@ -52,6 +61,7 @@ pub const SDKS: Checker = Checker {
         "aiohttp==3.14.5",
         "requests==2.34.2",
         "httpx==0.28.1",
+        "h2==4.4.1",
     ],
     size: "180 MB",
 };
