@@ -8,7 +8,10 @@ use object::{
     ReadRef,
 };
 
-use super::golang;
+use super::{
+    golang,
+    prologue::{CODE_BYTES, probe_at},
+};
 
 /// What is attached where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,13 @@ const OPENSSL: [(&str, Place); 3] = [
     ("SSL_free", Place::OpenSslFree),
 ];
 
+/// Programs of another one pass their arguments otherwise.
+const ARCHITECTURE: Architecture = if cfg!(target_arch = "x86_64") {
+    Architecture::X86_64
+} else {
+    Architecture::Aarch64
+};
+
 /// Names of the section that Go's table lies in.
 const GO_TABLES: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
 const GO_TABLE_BYTES_MAX: u64 = 256 << 20;
@@ -43,6 +53,9 @@ pub fn encrypter(file: &File) -> Option<Encrypter> {
     let reader = BufReader::new(file.try_clone().ok()?);
     let cache = ReadCache::new(reader);
     let object = object::File::parse(&cache).ok()?;
+    if object.architecture() != ARCHITECTURE {
+        return None;
+    }
     let mut places = openssl(&object);
     places.extend(go(&object));
     let has_write = places
@@ -73,7 +86,7 @@ fn of_symbols<'d, R: ReadRef<'d>, S: ObjectSymbol<'d>>(
         let Some((_, place)) = known else {
             continue;
         };
-        if let Some(offset) = file_offset(object, symbol.address()) {
+        if let Some(offset) = probe_offset(object, symbol.address(), *place) {
             places.push((*place, offset));
         }
         if places.len() == OPENSSL.len() {
@@ -99,7 +112,24 @@ fn go<'d, R: ReadRef<'d>>(object: &object::File<'d, R>) -> Option<(Place, u64)> 
         .section_by_name(".text")
         .map_or(0, |text| text.address());
     let address = golang::function(table.data().ok()?, GO_WRITE, text)?;
-    Some((Place::GoWrite, file_offset(object, address)?))
+    let place = Place::GoWrite;
+    Some((place, probe_offset(object, address, place)?))
+}
+
+/// Where in the file the probe of a function at this address belongs.
+fn probe_offset<'d, R: ReadRef<'d>>(
+    object: &object::File<'d, R>,
+    address: u64,
+    place: Place,
+) -> Option<u64> {
+    let offset = file_offset(object, address)?;
+    if object.architecture() != Architecture::X86_64 {
+        return Some(offset);
+    }
+    let code = object
+        .segments()
+        .find_map(|segment| segment.data_range(address, CODE_BYTES).ok().flatten());
+    offset.checked_add(probe_at(code.unwrap_or_default(), place))
 }
 
 /// Where in the file an address of its image lies.

@@ -5,6 +5,7 @@ mod elf;
 mod golang;
 mod maps;
 mod open;
+mod prologue;
 
 use std::{
     collections::{HashMap, HashSet},
