@@ -4,6 +4,7 @@
 //! Knows no address and no feed.
 
 mod aws;
+mod hosting;
 mod parse;
 mod pattern;
 mod text;
@@ -13,8 +14,8 @@ use std::collections::HashSet;
 
 use sha2::{Digest as _, Sha256};
 
-pub use self::parse::NamesError;
-use self::{aws::Aws, text::Source, tree::Tree};
+use self::{aws::Aws, hosting::Hosting, text::Source, tree::Tree};
+pub use self::{hosting::Hosted, parse::NamesError};
 use super::combine::Names;
 use crate::model::{host_name::HostName, identity::Word, names::ApiFamily};
 
@@ -36,6 +37,8 @@ pub struct NameIdentity {
     pub vendor: Option<Word>,
     /// Cloud that the service runs in, where the name proves it: a front, or a provider of its own network, gives none.
     pub cloud: Option<Word>,
+    /// Where an operator says it runs, which counts where a front hides it.
+    pub hosted: Option<Hosted>,
     /// CDN or proxy that is known to stand before the host.
     pub front: Option<Word>,
     pub service: Option<Word>,
@@ -63,6 +66,7 @@ pub struct NameIdentity {
 pub struct NameTable {
     tree: Tree,
     aws: Aws,
+    hosting: Hosting,
     ech_public_names: HashSet<HostName>,
     sources: Vec<Source>,
     sha256: String,
@@ -93,6 +97,7 @@ impl NameTable {
         let mut table = Self {
             tree: Tree::default(),
             aws: Aws::default(),
+            hosting: Hosting::default(),
             ech_public_names: HashSet::new(),
             sources: Vec::new(),
             sha256: String::new(),
@@ -112,10 +117,14 @@ impl NameTable {
     /// What is known of a name; `None` where no pattern fits.
     #[must_use]
     pub fn identify(&self, name: &HostName) -> Option<NameIdentity> {
-        match self.tree.find(name) {
-            Some(found) => Some(found.identity(&self.sources)),
-            None => self.aws.identify(name),
-        }
+        let found = match self.tree.find(name) {
+            Some(found) => found.identity(&self.sources),
+            None => self.aws.identify(name)?,
+        };
+        Some(NameIdentity {
+            hosted: self.hosting.find(name).cloned(),
+            ..found
+        })
     }
 
     /// What patterns and AWS's services say, without what a name itself would say of its region.

@@ -27,6 +27,15 @@ pub(super) fn over_address(named: &Named, address: &Identity) -> Combined {
         sure = Confidence::Ambiguous;
     }
     let mut evidence = vec![format!("{}: {}", named.how, words(known))];
+    let mut place = place;
+    let mut basis = named.basis;
+    if let Some(hosted) = known.hosted.as_ref().filter(|_| place.hides_cloud()) {
+        evidence.push(format!("that it runs in {} is stated", hosted.cloud));
+        place.cloud = Some(hosted.cloud.clone());
+        place.region.clone_from(&hosted.region);
+        basis = Basis::Config;
+        sure = sure.min(Confidence::Likely);
+    }
     evidence.extend(place.conflict.clone());
     evidence.extend(address.evidence.as_deref().map(str::to_owned));
     let identity = Identity {
@@ -40,7 +49,7 @@ pub(super) fn over_address(named: &Named, address: &Identity) -> Combined {
         api_family: known.api_family,
         api_state: api_state(known),
         front: place.front,
-        basis: Some(named.basis),
+        basis: Some(basis),
         confidence: Some(sure),
         evidence: Some(evidence.join("; ").into()),
         ..Identity::default()
@@ -89,7 +98,10 @@ pub(super) fn request(identity: &mut Identity, host: Option<&NameIdentity>, requ
         identity.api_family = identity.api_family.or(Some(family));
     }
     identity.vendor = route.vendor.clone().or_else(|| identity.vendor.clone());
-    identity.basis = Some(Basis::Route);
+    // What an operator states stays the weaker evidence.
+    if identity.basis != Some(Basis::Config) {
+        identity.basis = Some(Basis::Route);
+    }
     if !kind.verified {
         identity.confidence = identity.confidence.min(Some(Confidence::Likely));
     }
@@ -166,6 +178,11 @@ impl Place {
                 ..by_address
             },
         }
+    }
+
+    /// The service answers at a front, and nothing says what stands behind it.
+    fn hides_cloud(&self) -> bool {
+        self.cloud.is_none() && self.front.is_some() && self.conflict.is_none()
     }
 
     /// The address says nothing of a cloud: it is private, or no table has it.

@@ -1,7 +1,7 @@
 //! The order of trust as a table.
 
 use super::*;
-use crate::model::signal::Asked;
+use crate::{identify::name::NameTable, model::signal::Asked};
 
 /// Names as one of four patterns each; what is none of them is unknown.
 struct Patterns;
@@ -386,4 +386,34 @@ fn control_hosts_private_endpoints_and_proxies_are_told() {
     let proxied = combined(Some(&asked), "", "private - -");
     assert!(proxied.is_proxy);
     assert_eq!(proxied.identity.provider.as_deref(), Some("openai"));
+}
+
+/// An operator's statement counts where a front hides the cloud, and nowhere else.
+#[test]
+fn what_stands_behind_a_front_can_be_stated() {
+    let own = "hosting .openai.com cloud=azure region=eastus\n";
+    let table = NameTable::with_overlay(own).expect("a line");
+    for (stated, expected) in [
+        (
+            "- - cloudflare",
+            "openai azure eastus cloudflare openai-api config likely",
+        ),
+        (
+            "aws us-east-1 -",
+            "openai aws us-east-1 - openai-api server_name ambiguous",
+        ),
+        (
+            "private - -",
+            "openai private - - openai-api server_name likely",
+        ),
+    ] {
+        let signals = Signals {
+            address: &address(stated),
+            asked: Some(&hello("api.openai.com")),
+            resolved: &[],
+            blind: None,
+            request: Said::Nothing,
+        };
+        assert_eq!(said(&combine(&signals, &table).identity), expected);
+    }
 }

@@ -80,6 +80,7 @@ fn line<'t>(
             table.ech_public_names.insert(host_name(rest)?);
             Ok(())
         }
+        "hosting" => table.hosting.add(rest),
         "aws-suffix" | "aws-service" => table.aws.add(first, rest, |words| {
             let mut identity = NameIdentity::default();
             fields(words, &mut identity)?;

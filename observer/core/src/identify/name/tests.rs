@@ -352,3 +352,43 @@ fn resolvers_are_known_by_whole_labels() {
         assert_eq!(family == Some(ApiFamily::Dns), expected, "{name}");
     }
 }
+
+#[test]
+fn hosting_is_stated_by_name() {
+    let own = "hosting api.openai.com cloud=azure region=eastus\nhosting .openai.com cloud=gcp\n";
+    let table = NameTable::with_overlay(own).expect("lines");
+    for (name, expected) in [
+        ("api.openai.com", Some(("azure", Some("eastus")))),
+        ("us.api.openai.com", Some(("gcp", None))),
+        ("chatgpt.com", None),
+    ] {
+        let host = HostName::from_wire(name.as_bytes()).expect("a name");
+        let found = table.identify(&host).expect("a pattern");
+        let stated = found.hosted.as_ref();
+        let stated = stated.map(|hosted| (hosted.cloud.as_str(), hosted.region.as_deref()));
+        assert_eq!(stated, expected, "{name}");
+    }
+    for (line, expected) in [
+        ("hosting", "`hosting` without a name"),
+        ("hosting a.example", "`hosting` without `cloud=`"),
+        (
+            "hosting a.example azure",
+            "`azure` is neither `cloud=` nor `region=`",
+        ),
+        (
+            "hosting a.example cloud=",
+            "`cloud=` is neither `cloud=` nor `region=`",
+        ),
+        (
+            "hosting a.example cloud=aws cloud=gcp",
+            "`cloud=gcp` is the second of its kind",
+        ),
+        (
+            "hosting a.example cloud=aws\nhosting a.example cloud=gcp",
+            "`hosting a.example` stands twice",
+        ),
+    ] {
+        let error = NameTable::with_overlay(line).expect_err(line);
+        assert_eq!(error.what, expected);
+    }
+}
