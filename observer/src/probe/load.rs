@@ -56,6 +56,9 @@ pub const PINNED_MAPS: [(&str, usize, usize); 13] = [
     ("EVENTS", 0, 0),
 ];
 
+/// Programs that nothing but reading requests needs; checking them takes the kernel some tenths of a second.
+const PLAINTEXT: [&str; 4] = ["find_request", "write_openssl", "free_openssl", "write_go"];
+
 /// Programs without which there is nothing to run.
 const REQUIRED: [&str; 2] = ["count_egress", "count_ingress"];
 
@@ -128,6 +131,7 @@ fn load_all(
         if is_spare_uplink(&name)
             || (name.starts_with("empty_") && !limits.benchmark)
             || (name.starts_with("rival_") && !limits.rivals)
+            || (PLAINTEXT.contains(&name.as_str()) && !limits.requests)
         {
             continue;
         }
