@@ -201,10 +201,26 @@ pub unsafe fn load<const MOST: u32>(
     n
 }
 
+/// Wipes the first `BYTES` of the room's data, which are more than what was handed over.
+///
+/// # Safety
+/// `scratch` is from [`take_room`].
+#[inline(always)]
+pub unsafe fn wipe<const BYTES: usize>(scratch: *mut Scratch) {
+    const { assert!(BYTES <= CHUNK_BYTES && BYTES.is_multiple_of(8)) };
+    // SAFETY: the caller's promise; the data are that long, and stand where a word may.
+    unsafe {
+        let data = (&raw mut (*scratch).chunk.data).cast::<u64>();
+        for nth in 0..BYTES / 8 {
+            ptr::write_volatile(data.add(nth), 0);
+        }
+    }
+}
+
 /// `length`, but `MOST` at the most, and 1 where it is 0. The mask is put on what the compiler knows nothing of, or it would
 /// leave out what the verifier has to see.
 #[inline(always)]
-fn bounded<const MOST: u32>(length: u32) -> u32 {
+pub fn bounded<const MOST: u32>(length: u32) -> u32 {
     const { assert!(MOST.is_power_of_two()) };
     if length >= MOST {
         return MOST;

@@ -181,11 +181,13 @@ unsafe fn tcp_egress(
             (*flow).flags_locked = sent.flags;
         }
         (*flow).seq_high = sent.seq_high;
+        let mut begins = false;
         // What a server waits for is its client's next thought, not a first byte.
         if sent.request_ns != before.request_ns && (*flow).initiator != initiator::REMOTE {
             (*flow).request_ns = sent.request_ns;
             if before.request_ns == 0 && maps::requests_on() != 0 {
                 note_asked(flow, sk);
+                begins = sent.flags & flag::HTTP as u16 != 0;
             }
         }
         let way = &raw mut (*flow).sent;
@@ -202,7 +204,8 @@ unsafe fn tcp_egress(
             bytes.payload_bytes,
             bytes.retransmitted_wire_bytes,
         );
-        let names = bytes.payload_bytes != 0 && sent.flags & flag::LOOKED as u16 == 0;
+        let is_unknown = sent.flags & flag::LOOKED as u16 == 0;
+        let names = bytes.payload_bytes != 0 && (is_unknown || begins);
         if names {
             look::note_again(packet.0, (size.payload_bytes - bytes.payload_bytes) as u32);
         }

@@ -17,9 +17,12 @@ use observer_ebpf::{
 };
 
 use super::{
-    capture::{Look, Scratch, first_bytes, give_room, hand_over, head_of_flow, load, take_room},
+    capture::{
+        Look, Scratch, first_bytes, give_room, hand_over, head_of_flow, load, take_room, wipe,
+    },
+    line::{self, Sent},
     maps::PENDING,
-    platform::{__sk_buff, bpf_skb_load_bytes},
+    platform::{__sk_buff, bpf_skb_load_bytes, bpf_sock},
 };
 
 /// Steps in one packet: a record's header or a part of its body each.
@@ -36,13 +39,22 @@ const RECORD_HEADER: u32 = 5;
 const MESSAGE_HEADER: u32 = 4;
 const CLIENT_HELLO: u32 = 1;
 
-/// Looks at `length` bytes of payload at `at` of the packet, which are sent for the first time; `offset` is their place in the
-/// connection's stream.
+/// Looks at payload that is sent for the first time.
 #[inline(always)]
-pub fn look(flow: *mut Flow, skb: *mut __sk_buff, at: u32, length: u32, offset: u64) {
+pub fn look(flow: *mut Flow, sk: *mut bpf_sock, skb: *mut __sk_buff, sent: &Sent) {
+    let Sent { at, length, offset } = *sent;
     // SAFETY: `flow` is live storage, whose locked flags have this one writer.
     unsafe {
         let flags = u32::from((*flow).flags_locked);
+        if flags & flag::LOOKED != 0 {
+            // A plain request after the first one.
+            if let Some(scratch) = take_room(EGRESS) {
+                head_of_flow(scratch, flow);
+                line::look(flow, sk, skb, scratch, sent);
+                give_room(scratch);
+            }
+            return;
+        }
         let ours = (*flow).initiator != initiator::REMOTE && flags & flag::FROM_START != 0;
         if !ours || offset >= u64::from(LOOK_BYTES_MAX) {
             let cut = if flags & flag::TLS == 0 {
@@ -65,6 +77,8 @@ pub fn look(flow: *mut Flow, skb: *mut __sk_buff, at: u32, length: u32, offset: 
         };
         if goes_on {
             hello(flow, skb, scratch, at, length);
+        } else if (*flow).flags_locked & flag::HTTP as u16 != 0 {
+            line::look(flow, sk, skb, scratch, sent);
         }
         give_room(scratch);
     }
@@ -102,6 +116,8 @@ unsafe fn begin(
         if first == u64::from_be_bytes(*b"CONNECT ") {
             *flags |= flag::PROXY as u16;
             connect(skb, scratch, at, length);
+            // What stood behind the target is nobody's business.
+            wipe::<{ TARGET_BYTES as usize }>(scratch);
         } else if is_socks_greeting(first, length) {
             *flags |= flag::PROXY as u16;
             (*scratch).look.next = length;
@@ -109,6 +125,8 @@ unsafe fn begin(
         } else if is_request(first) || begins(first, b"PRI ") {
             *flags |= flag::HTTP as u16;
             let found = host(skb, scratch, at, length) != 0;
+            // Nor are its other fields.
+            wipe::<{ REQUEST_BYTES as usize }>(scratch);
             end(flow, !found);
         } else {
             end(flow, false);

@@ -11,6 +11,7 @@ use observer_ebpf::{
 
 use super::{
     dns, hello,
+    line::Sent,
     maps::{self, LOOK_AT_RECEIVED, LOOK_AT_SENT, captures_on},
     platform::{__sk_buff, SkBuffContext},
     quic,
@@ -67,7 +68,12 @@ pub fn look_at_sent(ctx: SkBuffContext) -> i32 {
             let length = payload.saturating_sub(again);
             let offset = (*flow).sent.payload_bytes.saturating_sub(length.into());
             if length != 0 {
-                hello::look(flow, skb, headers.bytes() + again, length, offset);
+                let sent = Sent {
+                    at: headers.bytes() + again,
+                    length,
+                    offset,
+                };
+                hello::look(flow, sk, skb, &sent);
             }
         }
     } else if headers.protocol == protocol::UDP {

@@ -11,6 +11,7 @@ mod hello;
 mod holder;
 #[cfg(target_arch = "bpf")]
 mod http2;
+mod line;
 mod look;
 mod maps;
 mod owner;

@@ -87,46 +87,57 @@ class Connection:
             if self.tls.selected_alpn_protocol() == "h2":
                 self.serve_streams(requests)
                 return requests
-            plain, begins = b"", None
-            while True:
-                before = (self.taken, self.given)
-                if not self.record():
-                    break
-                try:
-                    got = self.tls.read(1 << 20)
-                except ssl.SSLWantReadError:
-                    continue
-                except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                    break
-                if not got:
-                    break
-                if not plain:
-                    begins = before
-                plain += got
-                head, ended, body = plain.partition(b"\r\n\r\n")
-                if not ended:
-                    continue
-                lines = head.split(b"\r\n")
-                fields = {}
-                for line in lines[1:]:
-                    field, _, value = line.partition(b":")
-                    fields[field.lower()] = value.strip()
-                length = int(fields.get(b"content-length", 0))
-                if fields.get(b"transfer-encoding") == b"chunked":
-                    if not body.endswith(b"0\r\n\r\n"):
-                        continue
-                    length = len(body)
-                if len(body) < length:
-                    continue
-                method, target = lines[0].decode().split(" ")[:2]
-                requests.append({"method": method, "target": target, "sent": begins[0], "received": begins[1]})
-                plain, body = body[length:], body[:length]
-                self.tls.write(answer(lines[0], fields, body))
-                self.flush()
+            self.serve_requests(requests)
         except OSError:
             pass
         return requests
 
+    def read(self):
+        """What one record says, which may be nothing; `None` at the end of the stream."""
+        if not self.record():
+            return None
+        try:
+            return self.tls.read(1 << 20) or None
+        except ssl.SSLWantReadError:
+            return b""
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return None
+
+    def write(self, data):
+        self.tls.write(data)
+        self.flush()
+
+    def serve_requests(self, requests):
+        plain, begins = b"", None
+        while True:
+            before = (self.taken, self.given)
+            got = self.read()
+            if got is None:
+                break
+            if not got:
+                continue
+            if not plain:
+                begins = before
+            plain += got
+            head, ended, body = plain.partition(b"\r\n\r\n")
+            if not ended:
+                continue
+            lines = head.split(b"\r\n")
+            fields = {}
+            for line in lines[1:]:
+                field, _, value = line.partition(b":")
+                fields[field.lower()] = value.strip()
+            length = int(fields.get(b"content-length", 0))
+            if fields.get(b"transfer-encoding") == b"chunked":
+                if not body.endswith(b"0\r\n\r\n"):
+                    continue
+                length = len(body)
+            if len(body) < length:
+                continue
+            method, target = lines[0].decode().split(" ")[:2]
+            requests.append({"method": method, "target": target, "sent": begins[0], "received": begins[1]})
+            plain, body = body[length:], body[:length]
+            self.write(answer(lines[0], fields, body))
 
     def serve_streams(self, requests):
         http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
@@ -170,6 +181,34 @@ class Connection:
                         http.send_data(event.stream_id, OBJECT, end_stream=True)
 
 
+class PlainConnection(Connection):
+    """Encrypts nothing."""
+
+    def __init__(self, stream):
+        self.stream, self.raw = stream, b""
+        self.taken = self.given = 0
+
+    def serve(self):
+        requests = []
+        try:
+            self.serve_requests(requests)
+        except OSError:
+            pass
+        return requests
+
+    def read(self):
+        got = self.stream.recv(65536)
+        self.taken += len(got)
+        return got or None
+
+    def write(self, data):
+        self.given += len(data)
+        self.stream.sendall(data)
+
+
+PLAIN_PORT = 80
+
+
 def serve(certificate, key, places):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if h2:
@@ -178,7 +217,8 @@ def serve(certificate, key, places):
     out = threading.Lock()
 
     def one(stream, peer):
-        connection = Connection(context, stream)
+        is_plain = stream.getsockname()[1] == PLAIN_PORT
+        connection = PlainConnection(stream) if is_plain else Connection(context, stream)
         requests = connection.serve()
         # What the client still sends is counted too.
         try:
@@ -225,7 +265,9 @@ def request(name, text):
     words = text.split(" ")
     size = int(words[2]) if len(words) > 2 else 0
     target = words[1] + (("?key=" + CANARY) if CANARY else "")
-    secret = f"Authorization: Bearer {CANARY}\r\n" if CANARY else ""
+    # Some of it beyond what a line has room for.
+    padding = "p" * 400
+    secret = f"Authorization: Bearer {CANARY}\r\nX-Padding: {padding}\r\nX-Api-Key: {CANARY}\r\n" if CANARY else ""
     body = (CANARY.encode() + b"b" * size)[:max(size, len(CANARY))]
     head = f"{words[0]} {target} HTTP/1.1\r\nHost: {name}\r\n{secret}Content-Length: {len(body)}\r\n\r\n"
     return head.encode(), body, "pieces" in words
@@ -239,7 +281,9 @@ def answer_length(head):
 
 
 def talk(server, name, requests, confined=False):
-    stream = trusting().wrap_socket(socket.create_connection(place(server), 10), server_hostname=name)
+    stream = socket.create_connection(place(server), 10)
+    if place(server)[1] != PLAIN_PORT:
+        stream = trusting().wrap_socket(stream, server_hostname=name)
     stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if confined:
         confine()

@@ -32,6 +32,7 @@ const TOOL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/requests/api.py")
 const AWS_US_EAST_1: &str = "3.210.0.10";
 const CLOUDFLARE: &str = "104.18.0.10";
 const PORT: u16 = 443;
+const PLAIN_PORT: u16 = 80;
 /// Of requests by which a test knows that the probes are in place.
 const WARM_PORT: u16 = 8_443;
 const TIMEOUT: Duration = Duration::from_mins(4);
@@ -67,6 +68,7 @@ impl Bed {
         for (address, port) in [
             (AWS_US_EAST_1, PORT),
             (CLOUDFLARE, PORT),
+            (AWS_US_EAST_1, PLAIN_PORT),
             (AWS_US_EAST_1, WARM_PORT),
         ] {
             command.arg(format!("{address}:{port}"));
@@ -182,12 +184,29 @@ fn by_route(records: &[Value]) -> BTreeMap<String, [u64; 3]> {
 /// server noted; nothing is lost between them.
 #[test]
 fn bytes_of_each_kind_are_exactly_those_between_its_requests() {
-    const LINES: [(&str, &str); 8] = [
+    const PIECES: (&str, &str) = ("POST /v1/responses 5 pieces", "POST /v1/responses");
+    with_python(
+        "bytes_of_each_kind_are_exactly_those_between_its_requests",
+        || bytes_of_each_kind(PORT, PIECES),
+    );
+}
+
+/// The same of requests that nobody encrypts.
+#[test]
+fn bytes_of_plain_requests_are_exactly_theirs() {
+    const WHOLE: (&str, &str) = ("POST /v1/responses 5", "POST /v1/responses");
+    with_python("bytes_of_plain_requests_are_exactly_theirs", || {
+        bytes_of_each_kind(PLAIN_PORT, WHOLE)
+    });
+}
+
+fn bytes_of_each_kind(port: u16, special: (&str, &str)) -> Result<()> {
+    let lines: [(&str, &str); 8] = [
         ("POST /v1/embeddings 300", "POST /v1/embeddings"),
         ("POST /v1/embeddings 20000", "POST /v1/embeddings"),
         ("POST /v1/files 100000", "POST /v1/files/**"),
         ("GET /v1/files/file-1/content", "GET /v1/files/**"),
-        ("POST /v1/responses 5 pieces", "POST /v1/responses"),
+        special,
         ("POST /v1/embeddings 0", "POST /v1/embeddings"),
         (
             "DELETE /v1/responses/resp_1",
@@ -195,45 +214,42 @@ fn bytes_of_each_kind_are_exactly_those_between_its_requests() {
         ),
         ("POST /v1/nowhere 10", "POST -"),
     ];
-    with_python(
-        "bytes_of_each_kind_are_exactly_those_between_its_requests",
-        || {
-            let mut bed = Bed::new("tick: 500ms\n")?;
-            let mut arguments = vec!["talk".to_owned(), server(AWS_US_EAST_1), OPENAI.to_owned()];
-            arguments.extend(LINES.iter().map(|(line, _)| (*line).to_owned()));
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            bed.client(&arguments, "")?;
-            let noted = bed.noted()?;
-            let records = own(bed.agent.stop()?);
+    let mut bed = Bed::new("tick: 500ms\n")?;
+    let place = format!("{AWS_US_EAST_1}:{port}");
+    let mut arguments = vec!["talk", &place, OPENAI];
+    arguments.extend(lines.iter().map(|(line, _)| *line));
+    bed.client(&arguments, "")?;
+    let noted = bed.noted()?;
+    let records: Vec<Value> = bed.agent.stop()?;
+    let is_own = |record: &&Value| record["remote_port"] == port;
+    let records: Vec<Value> = records.iter().filter(is_own).cloned().collect();
 
-            let requests = noted["requests"].as_array().context("no requests")?;
-            ensure!(requests.len() == LINES.len(), "{requests:?}");
-            let mut expected: BTreeMap<String, [u64; 3]> = BTreeMap::new();
-            for (nth, (_, route)) in LINES.iter().enumerate() {
-                let place = |nth: usize, field: &str, end: &str| match requests.get(nth) {
-                    // The first one has the handshake.
-                    _ if nth == 0 => 0,
-                    Some(request) => number(request, field),
-                    None => number(&noted, end),
-                };
-                let sum = expected.entry((*route).to_owned()).or_default();
-                sum[0] += place(nth + 1, "sent", "taken") - place(nth, "sent", "taken");
-                sum[1] += place(nth + 1, "received", "given") - place(nth, "received", "given");
-                sum[2] += 1;
-            }
-            let found = by_route(&records);
-            ensure!(found == expected, "{found:#?} instead of {expected:#?}");
-            let last = records.last().context("no record")?;
-            for way in ["egress", "ingress"] {
-                let field = format!("wire_bytes_{way}");
-                let sum: u64 = records.iter().map(|record| number(record, &field)).sum();
-                let total = number(last, &format!("{field}_since_start"));
-                ensure!(sum == total, "{way}: {sum} instead of {total}");
-            }
-            println!("{} records, {found:?}", records.len());
-            Ok(())
-        },
-    );
+    let requests = noted["requests"].as_array().context("no requests")?;
+    ensure!(requests.len() == lines.len(), "{requests:?}");
+    let mut expected: BTreeMap<String, [u64; 3]> = BTreeMap::new();
+    for (nth, (_, route)) in lines.iter().enumerate() {
+        let place = |nth: usize, field: &str, end: &str| match requests.get(nth) {
+            // The first one has the handshake.
+            _ if nth == 0 => 0,
+            Some(request) => number(request, field),
+            None => number(&noted, end),
+        };
+        let sum = expected.entry((*route).to_owned()).or_default();
+        sum[0] += place(nth + 1, "sent", "taken") - place(nth, "sent", "taken");
+        sum[1] += place(nth + 1, "received", "given") - place(nth, "received", "given");
+        sum[2] += 1;
+    }
+    let found = by_route(&records);
+    ensure!(found == expected, "{found:#?} instead of {expected:#?}");
+    let last = records.last().context("no record")?;
+    for way in ["egress", "ingress"] {
+        let field = format!("wire_bytes_{way}");
+        let sum: u64 = records.iter().map(|record| number(record, &field)).sum();
+        let total = number(last, &format!("{field}_since_start"));
+        ensure!(sum == total, "{way}: {sum} instead of {total}");
+    }
+    println!("{} records, {found:?}", records.len());
+    Ok(())
 }
 
 /// Two hosts by turns in one event loop: each request counts on its own connection or on none.
@@ -313,6 +329,9 @@ fn secrets_stay_where_they_are() {
         ] {
             bed.client(&["talk", &aws, RUNTIME, line], CANARY)?;
         }
+        let place = format!("{AWS_US_EAST_1}:{PLAIN_PORT}");
+        let plain = "POST /model/us.openai.gpt-7/converse 40";
+        bed.client(&["talk", &place, RUNTIME, plain], CANARY)?;
         let coded = http2::whisper(&bed, CANARY)?;
         let maps = maps::values(&[
             "WRITES",
@@ -341,6 +360,10 @@ fn secrets_stay_where_they_are() {
         ensure!(
             has(captures, "/model/us.openai.gpt-5/converse"),
             "the ring has no path"
+        );
+        ensure!(
+            has(captures, "/model/us.openai.gpt-7/converse"),
+            "the ring has no plain path"
         );
         ensure!(
             coded.is_none() || has(captures, "/model/us.openai.gpt-6/converse"),

@@ -2,7 +2,10 @@
 
 use observer_ebpf::abi::{capture, flag};
 
-use super::{boot, captures, connected, flags, hello, records, send};
+use super::{
+    super::super::{maps::REQUESTS_ON, platform::load},
+    ACK, DEVICE, boot, captures, connected, flags, hello, pass, records, send, tcp,
+};
 
 #[test]
 fn a_request_gives_its_host_alone() {
@@ -109,4 +112,60 @@ fn a_socks_request_leaves_and_no_password() {
     .concat();
     send(&client, &sent, &[4, 11]);
     assert_eq!(captures(), []);
+}
+
+/// Method and path of each request that follows an answer, where it begins in both streams, and nothing else of it.
+#[test]
+fn requests_give_method_and_path_alone() {
+    boot();
+    load(&raw const REQUESTS_ON, 1);
+    let client = connected();
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(300));
+    let asked = [
+        "GET /v1/files?key=secret HTTP/1.1\r\nHost: a.example\r\n\r\n",
+        "POST /v1/responses HTTP/1.1\r\nAuthorization: Bearer secret\r\n\r\n",
+        &long,
+        "not a request",
+        "DELETE /v1/files/f_1 HTTP/1.1\r\n\r\n",
+    ];
+    let (mut sent, mut received) = (0, 0);
+    let mut begins = Vec::new();
+    for request in asked {
+        begins.push((sent, received));
+        let ways = [(request.as_bytes(), true), (&[b'x'; 40][..], false)];
+        for (payload, egress) in ways {
+            let sequence = if egress { 101 + sent } else { 901 + received };
+            let packet = tcp(ACK, sequence as u32, payload.len());
+            pass(&client, packet, payload, DEVICE, egress);
+            if egress {
+                sent += payload.len() as u64;
+            } else {
+                received += payload.len() as u64;
+                client.change(|socket| socket.tcp.bytes_received = received);
+            }
+        }
+    }
+    let found: Vec<(u64, u64, String)> = captures()
+        .into_iter()
+        .filter(|(head, _)| head.kind == capture::REQUEST)
+        .map(|(_, data)| {
+            let number = |at: usize| u64::from_ne_bytes(data[at..at + 8].try_into().unwrap());
+            let line = String::from_utf8_lossy(&data[16..]).into_owned();
+            (number(0), number(8), line)
+        })
+        .collect();
+    let lines = [
+        "GET /v1/files",
+        "POST /v1/responses",
+        &long[..256],
+        "",
+        "DELETE /v1/files/f_1",
+    ];
+    let expected: Vec<(u64, u64, String)> = begins
+        .into_iter()
+        .zip(lines)
+        .filter(|(_, line)| !line.is_empty())
+        .map(|((sent, received), line)| (sent, received, line.to_owned()))
+        .collect();
+    assert_eq!(found, expected);
 }

@@ -1,0 +1,110 @@
+//! Question: which requests does a client make that encrypts nothing?
+//!
+//! Asked of the first payload that is sent for the first time after an answer, of connections whose first payload was a plain
+//! request. What is handed over: method and path up to the first space or `?`, and where in both streams the request begins. Cannot
+//! see: a request that does not wait for the answer before it, a request line that is cut by a packet's end.
+
+use core::{
+    mem::size_of,
+    ptr::{read_volatile, write_volatile},
+};
+
+use observer_ebpf::{
+    abi::{
+        Flow, Lost,
+        capture::{CUT, REQUEST},
+        request::{Boundary, LINE_BYTES},
+    },
+    request::{Part, is_request, part},
+};
+
+use super::{
+    capture::{Scratch, bounded, first_bytes, hand_over, wipe},
+    maps::{lose, requests_on},
+    platform::{__sk_buff, bpf_skb_load_bytes, bpf_sock, bpf_tcp_sock},
+};
+
+/// Where a packet's new payload lies, and in the connection's stream.
+pub struct Sent {
+    pub at: u32,
+    pub length: u32,
+    pub offset: u64,
+}
+
+/// Hands a request over, if one begins with the payload.
+///
+/// # Safety
+/// `scratch` is from `take_room` and has the flow's head; `flow` is live storage, and `sk` its socket.
+#[inline(always)]
+pub unsafe fn look(
+    flow: *mut Flow,
+    sk: *mut bpf_sock,
+    skb: *mut __sk_buff,
+    scratch: *mut Scratch,
+    sent: &Sent,
+) {
+    if requests_on() == 0 || !is_request(first_bytes(skb, sent.at, sent.length)) {
+        return;
+    }
+    // SAFETY: the caller's promise; the verifier checks the socket pointer.
+    unsafe {
+        let tcp = bpf_tcp_sock(sk);
+        if tcp.is_null() {
+            return;
+        }
+        let received = (*tcp).bytes_received;
+        let boundary = (&raw mut (*scratch).chunk.data).cast::<Boundary>();
+        (*boundary).sent = sent.offset;
+        (*boundary).received = received.saturating_sub((*flow).received_base);
+        if line(skb, scratch, sent.at, sent.length) == 0 {
+            lose(Lost::Request);
+        }
+    }
+}
+
+/// Puts the line behind the boundary, and hands over what may be; 0 where it does not end.
+#[inline(never)]
+unsafe fn line(skb: *mut __sk_buff, scratch: *mut Scratch, at: u32, length: u32) -> u64 {
+    const FROM: usize = size_of::<Boundary>();
+    const MOST: u32 = LINE_BYTES as u32;
+    // SAFETY: `scratch` is this program's room, which is longer than boundary and line. What the loop knows lies there: in
+    // registers the verifier would follow each of its values apart.
+    unsafe {
+        let line = (&raw mut (*scratch).chunk.data).cast::<u8>().add(FROM);
+        let n = bounded::<MOST>(length);
+        if bpf_skb_load_bytes(skb.cast(), at, line.cast(), n) != 0 {
+            return 0;
+        }
+        let spaces = &raw mut (*scratch).look.header;
+        let end = &raw mut (*scratch).look.record;
+        write_volatile(spaces, 0);
+        write_volatile(end, MOST);
+        for i in 0..MOST {
+            if i >= n || read_volatile(end) != MOST {
+                break;
+            }
+            let byte = *line.add(i as usize);
+            match part(byte, read_volatile(spaces)) {
+                Part::Goes if byte == b' ' => write_volatile(spaces, 1),
+                Part::Goes => {}
+                Part::Ends => write_volatile(end, i),
+            }
+        }
+        let end = read_volatile(end);
+        let is_cut = end >= MOST;
+        let is_whole = !is_cut || n == MOST;
+        if is_whole {
+            let flags = if is_cut { CUT } else { 0 };
+            hand_over(
+                scratch,
+                REQUEST,
+                flags,
+                0,
+                FROM as u32 + bounded::<MOST>(end),
+            );
+        }
+        // What stood behind the line is nobody's business.
+        wipe::<{ FROM + LINE_BYTES }>(scratch);
+        u64::from(is_whole)
+    }
+}
