@@ -1,7 +1,7 @@
 //! Question: which request does a program encrypt?
 //!
-//! Hooks: uprobes at the entries of `SSL_write`, `SSL_write_ex` and `SSL_free` of OpenSSL (1.1 and 3) and of
-//! `crypto/tls.(*Conn).Write` of Go (register ABI, 1.17). Context: the calling thread. Some 1 to 2 us a call; none of them at a
+//! Hooks: uprobes at the entries of `SSL_write`, `SSL_write_ex` and `SSL_free` of OpenSSL (1.1 and 3), of `gnutls_record_send2`
+//! (before 3.6.3 `gnutls_record_send`) and `gnutls_deinit` of GnuTLS, and of `crypto/tls.(*Conn).Write` of Go (register ABI, 1.17). Context: the calling thread. Some 1 to 2 us a call; none of them at a
 //! function's return. Kept is method and path of what begins a request, until its ciphertext is sent (`sent`). HTTP/2 has a file of
 //! its own (`http2`). Cannot see: requests of HTTP/1 that begin in the middle of a write, libraries that are linked in without
 //! symbols.
@@ -32,7 +32,8 @@ pub struct Call {
     pub length: u32,
 }
 
-/// `int SSL_write(SSL *, const void *, int)`, `int SSL_write_ex(SSL *, const void *, size_t, size_t *)`.
+/// `int SSL_write(SSL *, const void *, int)`, `int SSL_write_ex(SSL *, const void *, size_t, size_t *)`,
+/// `ssize_t gnutls_record_send2(gnutls_session_t, const void *, size_t, size_t, unsigned)`.
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::uprobe)]
 pub fn write_openssl(ctx: ProbeContext) -> u32 {
     let (Some(connection), Some(address), Some(length)) =
@@ -49,7 +50,7 @@ pub fn write_openssl(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// `void SSL_free(SSL *)`: the address may stand for another connection from now on.
+/// `void SSL_free(SSL *)`, `void gnutls_deinit(gnutls_session_t)`: the address may stand for another connection from now on.
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::uprobe)]
 pub fn free_openssl(ctx: ProbeContext) -> u32 {
     let Some(connection) = ctx.arg::<u64>(0) else {

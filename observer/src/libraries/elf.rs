@@ -1,5 +1,5 @@
-//! Where in an executable or a library requests are encrypted: OpenSSL by its symbols, exported or not, Go by its own table. Reads the parts of the
-//! file that it needs, and believes no number in them.
+//! Where in an executable or a library requests are encrypted: OpenSSL and GnuTLS by their symbols, exported or not, Go by its own
+//! table. Reads the parts of the file that it needs, and believes no number in them.
 
 use std::{fs::File, io::BufReader};
 
@@ -16,10 +16,10 @@ use super::{
 /// What is attached where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// `SSL_write`, `SSL_write_ex`.
-    OpenSslWrite,
-    /// `SSL_free`.
-    OpenSslFree,
+    /// `SSL_write`, `SSL_write_ex`, and GnuTLS's functions of the same first arguments.
+    LibraryWrite,
+    /// `SSL_free`, `gnutls_deinit`.
+    LibraryFree,
     /// `crypto/tls.(*Conn).Write`.
     GoWrite,
 }
@@ -30,10 +30,13 @@ pub struct Encrypter {
     pub places: Vec<(Place, u64)>,
 }
 
-const OPENSSL: [(&str, Place); 3] = [
-    ("SSL_write", Place::OpenSslWrite),
-    ("SSL_write_ex", Place::OpenSslWrite),
-    ("SSL_free", Place::OpenSslFree),
+const FUNCTIONS: [(&str, Place); 6] = [
+    ("SSL_write", Place::LibraryWrite),
+    ("SSL_write_ex", Place::LibraryWrite),
+    ("SSL_free", Place::LibraryFree),
+    ("gnutls_record_send", Place::LibraryWrite),
+    ("gnutls_record_send2", Place::LibraryWrite),
+    ("gnutls_deinit", Place::LibraryFree),
 ];
 
 /// Programs of another one pass their arguments otherwise.
@@ -56,16 +59,16 @@ pub fn encrypter(file: &File) -> Option<Encrypter> {
     if object.architecture() != ARCHITECTURE {
         return None;
     }
-    let mut places = openssl(&object);
+    let mut places = libraries(&object);
     places.extend(go(&object));
     let has_write = places
         .iter()
-        .any(|(place, _)| matches!(place, Place::OpenSslWrite | Place::GoWrite));
+        .any(|(place, _)| matches!(place, Place::LibraryWrite | Place::GoWrite));
     has_write.then_some(Encrypter { places })
 }
 
 /// Exported symbols; where they have none of it, those for debuggers.
-fn openssl<'d, R: ReadRef<'d>>(object: &object::File<'d, R>) -> Vec<(Place, u64)> {
+fn libraries<'d, R: ReadRef<'d>>(object: &object::File<'d, R>) -> Vec<(Place, u64)> {
     let places = of_symbols(object, object.dynamic_symbols());
     if places.is_empty() {
         return of_symbols(object, object.symbols());
@@ -77,23 +80,30 @@ fn of_symbols<'d, R: ReadRef<'d>, S: ObjectSymbol<'d>>(
     object: &object::File<'d, R>,
     symbols: impl Iterator<Item = S>,
 ) -> Vec<(Place, u64)> {
-    let mut places = Vec::new();
+    let mut found = Vec::new();
     for symbol in symbols.filter(ObjectSymbol::is_definition) {
         let known = symbol.name_bytes().ok().and_then(|name| {
-            let mut known = OPENSSL.iter();
+            let mut known = FUNCTIONS.iter();
             known.find(|(known, _)| known.as_bytes() == name)
         });
-        let Some((_, place)) = known else {
+        let Some((name, place)) = known else {
             continue;
         };
         if let Some(offset) = probe_offset(object, symbol.address(), *place) {
-            places.push((*place, offset));
-        }
-        if places.len() == OPENSSL.len() {
-            break;
+            found.push((*name, *place, offset));
         }
     }
-    places
+    // Where both are there, the one ends in the other.
+    if found
+        .iter()
+        .any(|(name, ..)| *name == "gnutls_record_send2")
+    {
+        found.retain(|(name, ..)| *name != "gnutls_record_send");
+    }
+    found
+        .into_iter()
+        .map(|(_, place, offset)| (place, offset))
+        .collect()
 }
 
 /// Registers carry arguments on these processors; the kernel half reads those of this one.

@@ -96,10 +96,12 @@ fn mapping(line: &str) -> Option<Mapping> {
     })
 }
 
-/// Whether a file is OpenSSL's by its name; wheels put a hash into it (`libssl-1a2b3c.so.3`).
+/// Whether a file is OpenSSL's or GnuTLS's by its name; wheels put a hash into it (`libssl-1a2b3c.so.3`).
 pub fn is_library(name: &str) -> bool {
-    let rest = name.strip_prefix("libssl");
-    rest.is_some_and(|rest| rest.starts_with(['.', '-']) && rest.contains(".so"))
+    ["libssl", "libgnutls"].iter().any(|library| {
+        let rest = name.strip_prefix(library);
+        rest.is_some_and(|rest| rest.starts_with(['.', '-']) && rest.contains(".so"))
+    })
 }
 
 #[cfg(test)]
@@ -151,6 +153,8 @@ mod tests {
             ("libssl.so.3", true),
             ("libssl.so.1.1", true),
             ("libssl-6b3c.so.3", true),
+            ("libgnutls.so.30", true),
+            ("libgnutlsxx.so.30", false),
             ("libssl3.so", false),
             ("libssl.a", false),
             ("libsslcommon.so", false),

@@ -15,8 +15,8 @@ pub const CODE_BYTES: u64 = 64;
 /// Bytes between a function's entry and the place for its probe; 0 where there is no better one.
 pub fn probe_at(code: &[u8], place: Place) -> u64 {
     let arguments: &[Register] = match place {
-        Place::OpenSslWrite => &[Register::RDI, Register::RSI, Register::RDX],
-        Place::OpenSslFree => &[Register::RDI],
+        Place::LibraryWrite => &[Register::RDI, Register::RSI, Register::RDX],
+        Place::LibraryFree => &[Register::RDI],
         Place::GoWrite => &[Register::RAX, Register::RBX, Register::RCX, Register::R14],
     };
     let mut decoder = Decoder::new(64, code, DecoderOptions::NONE);
@@ -78,28 +78,28 @@ mod tests {
             0x0f, 0x86, 0x70, 0x05, 0, 0, // jbe
         ];
         for (code, place, expected) in [
-            (&openssl3[..], Place::OpenSslWrite, 22),
+            (&openssl3[..], Place::LibraryWrite, 22),
             (&go, Place::GoWrite, 4),
             // endbr64; push %r13.
             (
                 &[0xf3, 0x0f, 0x1e, 0xfa, 0x41, 0x55],
-                Place::OpenSslWrite,
+                Place::LibraryWrite,
                 4,
             ),
-            (&[0x53], Place::OpenSslFree, 0),
+            (&[0x53], Place::LibraryFree, 0),
             // test %rdi,%rdi; je.
-            (&[0x48, 0x85, 0xff, 0x74, 0x10], Place::OpenSslFree, 3),
+            (&[0x48, 0x85, 0xff, 0x74, 0x10], Place::LibraryFree, 3),
             // mov %rsi,%rax; push: nothing of it is an argument of OpenSSL, and one of Go.
-            (&[0x48, 0x89, 0xf0, 0x53], Place::OpenSslWrite, 3),
+            (&[0x48, 0x89, 0xf0, 0x53], Place::LibraryWrite, 3),
             (&[0x48, 0x89, 0xf0, 0x53], Place::GoWrite, 0),
             // movslq %edx,%rdx; xor %edi,%edi; call; ret; nothing; no instruction.
-            (&[0x48, 0x63, 0xd2, 0x53], Place::OpenSslWrite, 0),
-            (&[0x31, 0xff, 0x53], Place::OpenSslFree, 0),
-            (&[0xe8, 0, 0, 0, 0, 0x53], Place::OpenSslWrite, 0),
-            (&[0xc3, 0x53], Place::OpenSslWrite, 0),
-            (&[], Place::OpenSslWrite, 0),
-            (&[0x48], Place::OpenSslWrite, 0),
-            (&[0x06, 0x53], Place::OpenSslWrite, 0),
+            (&[0x48, 0x63, 0xd2, 0x53], Place::LibraryWrite, 0),
+            (&[0x31, 0xff, 0x53], Place::LibraryFree, 0),
+            (&[0xe8, 0, 0, 0, 0, 0x53], Place::LibraryWrite, 0),
+            (&[0xc3, 0x53], Place::LibraryWrite, 0),
+            (&[], Place::LibraryWrite, 0),
+            (&[0x48], Place::LibraryWrite, 0),
+            (&[0x06, 0x53], Place::LibraryWrite, 0),
         ] {
             assert_eq!(probe_at(code, place), expected, "{code:x?}");
         }

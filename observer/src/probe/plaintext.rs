@@ -83,8 +83,8 @@ impl Plaintext {
         let mut links = Vec::new();
         for (place, offset) in &found.encrypter.places {
             let program = match place {
-                Place::OpenSslWrite => "write_openssl",
-                Place::OpenSslFree => "free_openssl",
+                Place::LibraryWrite => "write_openssl",
+                Place::LibraryFree => "free_openssl",
                 Place::GoWrite => "write_go",
             };
             links.push(self.attach_at(program, &found.file, *offset)?);

@@ -3,7 +3,7 @@
 //! the server was asked.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -130,6 +130,26 @@ fn clients(bed: &Bed) -> Result<Vec<(String, Vec<String>)>> {
     }
     if is_there("curl") {
         curls(bed, &mut clients)?;
+    }
+    // Debian's is GnuTLS's.
+    if is_there("wget") {
+        let trusted = format!("--ca-certificate={}", bed.path("certificate.pem").display());
+        let mut command = words(&["wget", "-q", "-O", "/dev/null", "--post-data={}", &trusted]);
+        for path in [
+            "/v1/responses?x=y",
+            "/v1/embeddings",
+            "/v1/files",
+            "/v1/nowhere",
+        ] {
+            command.push(format!("https://{OPENAI}{path}"));
+        }
+        clients.push(("wget".to_owned(), command));
+    }
+    // Its curl is GnuTLS's too, and the answer is not what it wants.
+    if is_there("git") {
+        let ask =
+            format!("git -c http.sslVerify=false ls-remote https://{OPENAI}/v1/files || true");
+        clients.push(("git".to_owned(), words(&["sh", "-c", &ask])));
     }
     if Command::new("go").arg("version").output().is_ok() {
         for (label, flags) in [("Go", ""), ("Go, stripped", "-s -w")] {
@@ -266,17 +286,31 @@ fn ended(bed: &mut Bed) -> Result<Vec<Value>> {
     }
 }
 
+/// A connection's own: of several that had its port one after the other, the one that sent what the server has of it.
+fn records_of<'r>(connection: &Value, records: &'r [Value]) -> Vec<&'r Value> {
+    let has_port = |record: &&&Value| record["local_port"] == connection["port"];
+    let all: Vec<&Value> = records.iter().filter(|record| has_port(&record)).collect();
+    let flow = |record: &Value| text(record, "flow_id").to_owned();
+    let flows: BTreeSet<String> = all.iter().map(|record| flow(record)).collect();
+    let taken = number(connection, "taken");
+    let sent = |record: &Value| number(record, "payload_bytes_egress_since_start");
+    let has_sent = |id: &String| {
+        all.iter()
+            .any(|record| flow(record) == *id && sent(record) == taken)
+    };
+    let own = flows.iter().find(|id| flows.len() == 1 || has_sent(id));
+    all.into_iter()
+        .filter(|record| Some(&flow(record)) == own)
+        .collect()
+}
+
 fn compare(
     tally: &mut Tally,
     connection: &Value,
     records: &[Value],
     (names, routes): (&NameTable, &RouteTable),
 ) -> Result<()> {
-    let port = &connection["port"];
-    let own: Vec<&Value> = records
-        .iter()
-        .filter(|record| record["local_port"] == *port)
-        .collect();
+    let own = records_of(connection, records);
     let asked = connection["requests"].as_array().context("no requests")?;
     let name = own.iter().find_map(|record| record["server_name"].as_str());
     let name = name.context("a connection without a name")?;
