@@ -20,9 +20,9 @@ use super::{
     capture::{
         Look, Scratch, first_bytes, give_room, hand_over, head_of_flow, load, take_room, wipe,
     },
-    line::{self, Sent},
+    look::Sent,
     maps::PENDING,
-    platform::{__sk_buff, bpf_skb_load_bytes, bpf_sock},
+    platform::{__sk_buff, bpf_skb_load_bytes},
 };
 
 /// Steps in one packet: a record's header or a part of its body each.
@@ -41,20 +41,11 @@ const CLIENT_HELLO: u32 = 1;
 
 /// Looks at payload that is sent for the first time.
 #[inline(always)]
-pub fn look(flow: *mut Flow, sk: *mut bpf_sock, skb: *mut __sk_buff, sent: &Sent) {
+pub fn look(flow: *mut Flow, skb: *mut __sk_buff, sent: &Sent) {
     let Sent { at, length, offset } = *sent;
     // SAFETY: `flow` is live storage, whose locked flags have this one writer.
     unsafe {
         let flags = u32::from((*flow).flags_locked);
-        if flags & flag::LOOKED != 0 {
-            // A plain request after the first one.
-            if let Some(scratch) = take_room(EGRESS) {
-                head_of_flow(scratch, flow);
-                line::look(flow, sk, skb, scratch, sent);
-                give_room(scratch);
-            }
-            return;
-        }
         let ours = (*flow).initiator != initiator::REMOTE && flags & flag::FROM_START != 0;
         if !ours || offset >= u64::from(LOOK_BYTES_MAX) {
             let cut = if flags & flag::TLS == 0 {
@@ -77,8 +68,6 @@ pub fn look(flow: *mut Flow, sk: *mut bpf_sock, skb: *mut __sk_buff, sent: &Sent
         };
         if goes_on {
             hello(flow, skb, scratch, at, length);
-        } else if (*flow).flags_locked & flag::HTTP as u16 != 0 {
-            line::look(flow, sk, skb, scratch, sent);
         }
         give_room(scratch);
     }

@@ -11,7 +11,7 @@ use core::{
 
 use observer_ebpf::{
     abi::{
-        Flow, Lost,
+        EGRESS, Flow, Lost,
         capture::{CUT, REQUEST},
         request::{Boundary, LINE_BYTES},
     },
@@ -19,30 +19,18 @@ use observer_ebpf::{
 };
 
 use super::{
-    capture::{Scratch, bounded, first_bytes, hand_over, wipe},
+    capture::{Scratch, bounded, first_bytes, give_room, hand_over, head_of_flow, take_room, wipe},
+    look::Sent,
     maps::{lose, requests_on},
     platform::{__sk_buff, bpf_skb_load_bytes, bpf_sock, bpf_tcp_sock},
 };
 
-/// Where a packet's new payload lies, and in the connection's stream.
-pub struct Sent {
-    pub at: u32,
-    pub length: u32,
-    pub offset: u64,
-}
-
 /// Hands a request over, if one begins with the payload.
 ///
 /// # Safety
-/// `scratch` is from `take_room` and has the flow's head; `flow` is live storage, and `sk` its socket.
+/// `flow` is live storage, and `sk` its socket.
 #[inline(always)]
-pub unsafe fn look(
-    flow: *mut Flow,
-    sk: *mut bpf_sock,
-    skb: *mut __sk_buff,
-    scratch: *mut Scratch,
-    sent: &Sent,
-) {
+pub unsafe fn look(flow: *mut Flow, sk: *mut bpf_sock, skb: *mut __sk_buff, sent: &Sent) {
     if requests_on() == 0 || !is_request(first_bytes(skb, sent.at, sent.length)) {
         return;
     }
@@ -53,12 +41,17 @@ pub unsafe fn look(
             return;
         }
         let received = (*tcp).bytes_received;
+        let Some(scratch) = take_room(EGRESS) else {
+            return;
+        };
+        head_of_flow(scratch, flow);
         let boundary = (&raw mut (*scratch).chunk.data).cast::<Boundary>();
         (*boundary).sent = sent.offset;
         (*boundary).received = received.saturating_sub((*flow).received_base);
         if line(skb, scratch, sent.at, sent.length) == 0 {
             lose(Lost::Request);
         }
+        give_room(scratch);
     }
 }
 
@@ -77,10 +70,12 @@ unsafe fn line(skb: *mut __sk_buff, scratch: *mut Scratch, at: u32, length: u32)
         }
         let spaces = &raw mut (*scratch).look.header;
         let end = &raw mut (*scratch).look.record;
+        let loaded = &raw mut (*scratch).look.message;
+        write_volatile(loaded, n);
         write_volatile(spaces, 0);
         write_volatile(end, MOST);
         for i in 0..MOST {
-            if i >= n || read_volatile(end) != MOST {
+            if i >= read_volatile(loaded) || read_volatile(end) != MOST {
                 break;
             }
             let byte = *line.add(i as usize);
@@ -92,7 +87,7 @@ unsafe fn line(skb: *mut __sk_buff, scratch: *mut Scratch, at: u32, length: u32)
         }
         let end = read_volatile(end);
         let is_cut = end >= MOST;
-        let is_whole = !is_cut || n == MOST;
+        let is_whole = !is_cut || read_volatile(loaded) == MOST;
         if is_whole {
             let flags = if is_cut { CUT } else { 0 };
             hand_over(

@@ -5,13 +5,12 @@
 //! arm64). Context: theirs. Always pass the packet.
 
 use observer_ebpf::{
-    abi::{EGRESS, initiator},
+    abi::{EGRESS, Flow, flag, initiator},
     packet::{Headers, headers, protocol, size, usual_headers},
 };
 
 use super::{
-    dns, hello,
-    line::Sent,
+    dns, hello, line,
     maps::{self, LOOK_AT_RECEIVED, LOOK_AT_SENT, captures_on},
     platform::{__sk_buff, SkBuffContext},
     quic,
@@ -22,6 +21,9 @@ use super::{
 const PASS: i32 = 1;
 /// Word of the skb's scratch in which the counting program leaves how many bytes of the payload were sent before.
 const AGAIN: usize = 0;
+/// Places in the map of programs.
+const HELLO: u32 = 0;
+const LINE: u32 = 1;
 
 /// Leaves for [`look_at_sent`] how much of the payload was sent before.
 ///
@@ -42,7 +44,7 @@ pub fn call_on<const AT: usize>(ctx: &SkBuffContext) {
     // SAFETY: nothing here has to be dropped.
     unsafe {
         if AT == EGRESS {
-            LOOK_AT_SENT.tail_call(ctx, 0);
+            LOOK_AT_SENT.tail_call(ctx, HELLO);
         } else {
             LOOK_AT_RECEIVED.tail_call(ctx, 0);
         }
@@ -59,29 +61,79 @@ pub fn look_at_sent(ctx: SkBuffContext) -> i32 {
     if flow.is_null() {
         return PASS;
     }
-    let headers = headers_of(skb);
-    if headers.protocol == protocol::TCP {
-        // SAFETY: the context is valid while the program runs, `flow` is live storage.
-        unsafe {
-            let again = (*skb).cb[AGAIN];
-            let payload = size(&SocketSkb(skb), headers.bytes()).payload_bytes as u32;
-            let length = payload.saturating_sub(again);
-            let offset = (*flow).sent.payload_bytes.saturating_sub(length.into());
-            if length != 0 {
-                let sent = Sent {
-                    at: headers.bytes() + again,
-                    length,
-                    offset,
-                };
-                hello::look(flow, sk, skb, &sent);
+    // SAFETY: `flow` is live storage.
+    let looked = unsafe { (*flow).flags_locked } & flag::LOOKED as u16 != 0;
+    if !looked {
+        let headers = headers_of(skb);
+        if headers.protocol == protocol::TCP {
+            // SAFETY: the context is valid while the program runs.
+            let sent = unsafe { sent(skb, flow, &headers) };
+            if sent.length != 0 {
+                hello::look(flow, skb, &sent);
             }
+        } else if headers.protocol == protocol::UDP {
+            // SAFETY: `flow` is live storage.
+            let first = unsafe { udp::is_first_remote::<EGRESS>(flow, &SocketSkb(skb), &headers) };
+            quic::look(flow, skb, &headers, u32::from(!first));
         }
-    } else if headers.protocol == protocol::UDP {
-        // SAFETY: `flow` is live storage.
-        let first = unsafe { udp::is_first_remote::<EGRESS>(flow, &SocketSkb(skb), &headers) };
-        quic::look(flow, skb, &headers, u32::from(!first));
+    }
+    // SAFETY: `flow` is live storage; nothing here has to be dropped.
+    unsafe {
+        if (*flow).flags_locked & flag::HTTP as u16 != 0 {
+            LOOK_AT_SENT.tail_call(&ctx, LINE);
+        }
     }
     PASS
+}
+
+/// Looks at a plain request: a program of its own, as its loops after those for a hello were more than kernels check.
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_skb(egress))]
+pub fn look_at_line(ctx: SkBuffContext) -> i32 {
+    let skb = ctx.skb.skb;
+    let Some(sk) = full_socket(skb) else {
+        return PASS;
+    };
+    let flow = maps::flow(sk, false);
+    if flow.is_null() {
+        return PASS;
+    }
+    let headers = headers_of(skb);
+    if headers.protocol == protocol::TCP {
+        // SAFETY: the context is valid while the program runs, `flow` is `sk`'s live storage.
+        unsafe {
+            let sent = sent(skb, flow, &headers);
+            if sent.length != 0 {
+                line::look(flow, sk, skb, &sent);
+            }
+        }
+    }
+    PASS
+}
+
+/// A packet's payload that is sent for the first time.
+pub struct Sent {
+    /// Where it lies in the packet.
+    pub at: u32,
+    pub length: u32,
+    /// Its place in the connection's stream.
+    pub offset: u64,
+}
+
+/// # Safety
+/// `skb` is the context of a `cgroup_skb` program on which the counting one has called, `flow` is live storage.
+#[inline(always)]
+unsafe fn sent(skb: *mut __sk_buff, flow: *mut Flow, headers: &Headers) -> Sent {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let again = (*skb).cb[AGAIN];
+        let payload = size(&SocketSkb(skb), headers.bytes()).payload_bytes as u32;
+        let length = payload.saturating_sub(again);
+        Sent {
+            at: headers.bytes() + again,
+            length,
+            offset: (*flow).sent.payload_bytes.saturating_sub(length.into()),
+        }
+    }
 }
 
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_skb(ingress))]

@@ -96,10 +96,10 @@ pub static PROCESSES: LruHashMap<u32, Life, { PROCESSES_MAX as usize }> = LruHas
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static CAPTURES: RingBuf<Chunk, { CAPTURES_BYTES as usize }> = RingBuf::new();
 
-/// The program that looks at sent packets. One map a direction: kernels from 6.17 on let only programs of one attach type
+/// The programs that look at sent packets: for hellos, for plain requests. One map a direction: kernels from 6.17 on let only programs of one attach type
 /// into a map.
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
-pub static LOOK_AT_SENT: ProgramArray<1> = ProgramArray::new();
+pub static LOOK_AT_SENT: ProgramArray<2> = ProgramArray::new();
 
 /// The one that looks at received packets.
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]

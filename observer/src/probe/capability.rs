@@ -28,7 +28,7 @@ struct Part {
     costs: &'static [&'static str],
 }
 
-const PARTS: [Part; 17] = [
+const PARTS: [Part; 18] = [
     Part {
         name: "count sent packets",
         program: "count_egress",
@@ -127,6 +127,12 @@ const PARTS: [Part; 17] = [
         program: "look_at_received",
         required: false,
         costs: &["server_name (of flows that do not name it themselves)"],
+    },
+    Part {
+        name: "plain requests",
+        program: "look_at_line",
+        required: false,
+        costs: &["method, route, model, api_state (of requests without encryption)"],
     },
     Part {
         name: "sockets of encrypted requests",

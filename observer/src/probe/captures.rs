@@ -9,10 +9,10 @@ use aya::{
 
 use super::{Probe, lend, open_ring, ring::Ring, take};
 
-/// Maps through which the counting programs call on others, and who is called.
-const CALLED: [(&str, &str); 2] = [
-    ("LOOK_AT_SENT", "look_at_sent"),
-    ("LOOK_AT_RECEIVED", "look_at_received"),
+/// Maps through which the counting programs call on others, and who is called, by place. The first one calls on the second.
+const CALLED: [(&str, &[&str]); 2] = [
+    ("LOOK_AT_SENT", &["look_at_sent", "look_at_line"]),
+    ("LOOK_AT_RECEIVED", &["look_at_received"]),
 ];
 
 pub struct Captures {
@@ -26,19 +26,25 @@ impl Captures {
     pub fn open(ebpf: &mut Ebpf, refused: &[(String, String)]) -> Result<Self> {
         let ring = open_ring(lend(ebpf, "CAPTURES")?).context("map the ring of captures")?;
         let mut called = Vec::new();
-        for (map, program) in CALLED {
-            if refused.iter().any(|(refused, _)| refused == program) {
-                continue;
-            }
+        for (map, programs) in CALLED {
             let mut calls = ProgramArray::try_from(take(ebpf, map)?)?;
-            let looks: &CgroupSkb = ebpf
-                .program(program)
-                .with_context(|| format!("no program `{program}` in the object"))?
-                .try_into()
-                .with_context(|| format!("program `{program}`"))?;
-            calls
-                .set(0, looks.fd()?, 0)
-                .with_context(|| format!("have program `{program}` called"))?;
+            for (place, program) in (0..).zip(programs) {
+                if refused.iter().any(|(refused, _)| refused == program) {
+                    continue;
+                }
+                let looks: &CgroupSkb = ebpf
+                    .program(program)
+                    .with_context(|| format!("no program `{program}` in the object"))?
+                    .try_into()
+                    .with_context(|| format!("program `{program}`"))?;
+                // Not loaded where requests are not wanted.
+                let Ok(descriptor) = looks.fd() else {
+                    continue;
+                };
+                calls
+                    .set(place, descriptor, 0)
+                    .with_context(|| format!("have program `{program}` called"))?;
+            }
             called.push(calls);
         }
         Ok(Self {

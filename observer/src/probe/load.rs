@@ -57,13 +57,19 @@ pub const PINNED_MAPS: [(&str, usize, usize); 13] = [
 ];
 
 /// Programs that nothing but reading requests needs; checking them takes the kernel some tenths of a second.
-const PLAINTEXT: [&str; 4] = ["find_request", "write_openssl", "free_openssl", "write_go"];
+const PLAINTEXT: [&str; 5] = [
+    "look_at_line",
+    "find_request",
+    "write_openssl",
+    "free_openssl",
+    "write_go",
+];
 
 /// Programs without which there is nothing to run.
 const REQUIRED: [&str; 2] = ["count_egress", "count_ingress"];
 
 /// Programs that are attached to nothing: the counting ones end in them.
-const CALLED_ON: [&str; 2] = ["look_at_sent", "look_at_received"];
+const CALLED_ON: [&str; 3] = ["look_at_sent", "look_at_line", "look_at_received"];
 
 /// The object in the kernel, not attached to anything yet.
 pub struct Loaded {

@@ -7,7 +7,7 @@ use observer_ebpf::{abi::Flow, packet::protocol};
 use super::{
     super::{
         count::{count_egress, count_ingress},
-        look::{look_at_received, look_at_sent},
+        look::{look_at_line, look_at_received, look_at_sent},
         maps::{FLOWS, ORIGINS},
         owner::{note_origin, own_connect4, own_sendmsg4, release},
         platform::{
@@ -218,7 +218,12 @@ pub fn pass_bytes(bytes: &[u8], gso: (u32, u32), endpoint: &Endpoint, ifindex: u
     if world().calls_on {
         change_world(|world| world.calls_on = false);
         let verdict = if egress {
-            look_at_sent(SkBuffContext::new(&mut skb))
+            assert_eq!(look_at_sent(SkBuffContext::new(&mut skb)), 1);
+            if world().calls_on {
+                change_world(|world| world.calls_on = false);
+                assert_eq!(look_at_line(SkBuffContext::new(&mut skb)), 1);
+            }
+            1
         } else {
             look_at_received(SkBuffContext::new(&mut skb))
         };
