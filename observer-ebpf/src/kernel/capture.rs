@@ -1,7 +1,10 @@
 //! Hands bytes of packets over, and keeps the room in which they are put together. What may be handed over is the list of
 //! `abi::capture`; each question that asks for some has a file of its own.
 
-use core::{mem::size_of, ptr};
+use core::{
+    mem::{offset_of, size_of},
+    ptr,
+};
 
 use observer_ebpf::{
     abi::{
@@ -208,13 +211,25 @@ pub unsafe fn load<const MOST: u32>(
 #[inline(always)]
 pub unsafe fn wipe<const BYTES: usize>(scratch: *mut Scratch) {
     const { assert!(BYTES <= CHUNK_BYTES && BYTES.is_multiple_of(8)) };
-    // SAFETY: the caller's promise; the data are that long, and stand where a word may.
+    // SAFETY: the caller's promise; the data are that long.
     unsafe {
-        let data = (&raw mut (*scratch).chunk.data).cast::<u64>();
+        let data = words(scratch);
         for nth in 0..BYTES / 8 {
             ptr::write_volatile(data.add(nth), 0);
         }
     }
+}
+
+/// The room's data by words.
+///
+/// # Safety
+/// `scratch` is from [`take_room`].
+#[inline(always)]
+pub unsafe fn words(scratch: *mut Scratch) -> *mut u64 {
+    const AT: usize = offset_of!(Scratch, chunk) + offset_of!(Chunk, data);
+    const { assert!(AT.is_multiple_of(size_of::<u64>())) };
+    // SAFETY: the caller's promise; the data are part of the room.
+    unsafe { scratch.cast::<u64>().add(AT / size_of::<u64>()) }
 }
 
 /// `length`, but `MOST` at the most, and 1 where it is 0. The mask is put on what the compiler knows nothing of, or it would

@@ -19,7 +19,9 @@ use observer_ebpf::{
 };
 
 use super::{
-    capture::{Scratch, bounded, first_bytes, give_room, hand_over, head_of_flow, take_room, wipe},
+    capture::{
+        Scratch, bounded, first_bytes, give_room, hand_over, head_of_flow, take_room, wipe, words,
+    },
     look::Sent,
     maps::{lose, requests_on},
     platform::{__sk_buff, bpf_skb_load_bytes, bpf_sock, bpf_tcp_sock},
@@ -45,7 +47,7 @@ pub unsafe fn look(flow: *mut Flow, sk: *mut bpf_sock, skb: *mut __sk_buff, sent
             return;
         };
         head_of_flow(scratch, flow);
-        let boundary = (&raw mut (*scratch).chunk.data).cast::<Boundary>();
+        let boundary = words(scratch).cast::<Boundary>();
         (*boundary).sent = sent.offset;
         (*boundary).received = received.saturating_sub((*flow).received_base);
         if line(skb, scratch, sent.at, sent.length) == 0 {

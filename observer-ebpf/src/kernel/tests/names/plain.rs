@@ -149,7 +149,8 @@ fn requests_give_method_and_path_alone() {
         .into_iter()
         .filter(|(head, _)| head.kind == capture::REQUEST)
         .map(|(_, data)| {
-            let number = |at: usize| u64::from_ne_bytes(data[at..at + 8].try_into().unwrap());
+            let number =
+                |at: usize| u64::from_ne_bytes(data[at..at + 8].try_into().expect("eight bytes"));
             let line = String::from_utf8_lossy(&data[16..]).into_owned();
             (number(0), number(8), line)
         })
