@@ -57,7 +57,8 @@ pub struct Write {
     pub is_full: u8,
     /// 1 = the socket did not take all of the last call's ciphertext, so that the call may be made again.
     pub is_refused: u8,
-    pub _pad: u8,
+    /// 1 = nothing tells when the connection ends, so that its socket is not remembered.
+    pub forgets: u8,
     /// Bytes of plaintext from the request's first on.
     pub length: u32,
     /// Bytes of the line.
@@ -89,7 +90,7 @@ impl Default for Write {
             is_fields: 0,
             is_full: 0,
             is_refused: 0,
-            _pad: 0,
+            forgets: 0,
             length: 0,
             line_bytes: 0,
             state: state::NONE,

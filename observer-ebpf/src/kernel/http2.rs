@@ -128,6 +128,7 @@ unsafe fn pending(thread: u64, call: &Call, is_at_frame: bool, head: u64) -> Opt
             (*write).crossed = u8::from(is_waiting && (*write).connection != call.connection);
             (*write).connection = call.connection;
             (*write).goroutine = call.goroutine;
+            (*write).forgets = u8::from(call.forgets);
             (*write).is_fields = 1;
             (*write).head.flags = 0;
             restart(write, call);

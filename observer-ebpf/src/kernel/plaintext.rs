@@ -1,7 +1,8 @@
 //! Question: which request does a program encrypt?
 //!
 //! Hooks: uprobes at the entries of `SSL_write`, `SSL_write_ex` and `SSL_free` of OpenSSL (1.1 and 3), of `gnutls_record_send2`
-//! (before 3.6.3 `gnutls_record_send`) and `gnutls_deinit` of GnuTLS, and of `crypto/tls.(*Conn).Write` of Go (register ABI, 1.17). Context: the calling thread. Some 1 to 2 us a call; none of them at a
+//! (before 3.6.3 `gnutls_record_send`) and `gnutls_deinit` of GnuTLS, of the writer of
+//! rustls (0.20 on, where symbols are left) and of `crypto/tls.(*Conn).Write` of Go (register ABI, 1.17). Context: the calling thread. Some 1 to 2 us a call; none of them at a
 //! function's return. Kept is method and path of what begins a request, until its ciphertext is sent (`sent`). HTTP/2 has a file of
 //! its own (`http2`). Cannot see: requests of HTTP/1 that begin in the middle of a write, libraries that are linked in without
 //! symbols.
@@ -27,6 +28,8 @@ pub struct Call {
     /// The connection, by the address of the library's struct.
     pub connection: u64,
     pub goroutine: u64,
+    /// Nothing tells when the connection ends.
+    pub forgets: bool,
     /// Where the plaintext lies.
     pub address: u64,
     pub length: u32,
@@ -44,9 +47,35 @@ pub fn write_openssl(ctx: ProbeContext) -> u32 {
     write(&Call {
         connection,
         goroutine: 0,
+        forgets: false,
         address,
         length: length as u32,
     });
+    0
+}
+
+/// `fn <Writer as io::Write>::write(&mut self, buf: &[u8]) -> io::Result<usize>`, where a `Writer` is a reference to its connection
+/// and the table of a trait. The ABI is not Rust's promise: what does not fit is no request.
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::uprobe)]
+pub fn write_rustls(ctx: ProbeContext) -> u32 {
+    let (Some(writer), Some(address), Some(length)) =
+        (ctx.arg::<u64>(0), ctx.arg::<u64>(1), ctx.arg::<u64>(2))
+    else {
+        return 0;
+    };
+    let mut connection = 0_u64;
+    // SAFETY: the buffer is as long as said; the helper checks the address.
+    let failed =
+        unsafe { bpf_probe_read_user((&raw mut connection).cast(), 8, writer as *const _) };
+    if failed == 0 {
+        write(&Call {
+            connection,
+            goroutine: 0,
+            forgets: true,
+            address,
+            length: u32::try_from(length).unwrap_or(0),
+        });
+    }
     0
 }
 
@@ -79,6 +108,7 @@ pub fn write_go(ctx: ProbeContext) -> u32 {
         Call {
             connection: (*registers).rax,
             goroutine: (*registers).r14,
+            forgets: true,
             address: (*registers).rbx,
             length: (*registers).rcx as u32,
         }
@@ -191,6 +221,7 @@ fn begin(thread: u64, call: &Call) {
         }
         (*write).connection = call.connection;
         (*write).goroutine = call.goroutine;
+        (*write).forgets = u8::from(call.forgets);
         (*write).at_ns = bpf_ktime_get_ns();
         (*write).length = call.length;
         (*write).is_fields = 0;

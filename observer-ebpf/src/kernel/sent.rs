@@ -95,7 +95,7 @@ pub extern "C" fn find_request(ctx: *mut Context) -> u32 {
                 drop_write(thread, write);
                 return 0;
             }
-            if (*write).goroutine == 0 {
+            if (*write).forgets == 0 {
                 let cookie = (*flow).cookie;
                 let _ = CONNECTIONS.insert(connection, cookie, 0);
             }

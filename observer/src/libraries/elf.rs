@@ -1,5 +1,5 @@
-//! Where in an executable or a library requests are encrypted: OpenSSL and GnuTLS by their symbols, exported or not, Go by its own
-//! table. Reads the parts of the file that it needs, and believes no number in them.
+//! Where in an executable or a library requests are encrypted: OpenSSL, GnuTLS and rustls by their symbols, exported or
+//! not, Go by its own table. Reads the parts of the file that it needs, and believes no number in them.
 
 use std::{fs::File, io::BufReader};
 
@@ -20,6 +20,8 @@ pub enum Place {
     LibraryWrite,
     /// `SSL_free`, `gnutls_deinit`.
     LibraryFree,
+    /// `rustls::Writer::write`.
+    RustlsWrite,
     /// `crypto/tls.(*Conn).Write`.
     GoWrite,
 }
@@ -46,6 +48,8 @@ const ARCHITECTURE: Architecture = if cfg!(target_arch = "x86_64") {
     Architecture::Aarch64
 };
 
+const RUSTLS: &str = "rustls";
+
 /// Names of the section that Go's table lies in.
 const GO_TABLES: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
 const GO_TABLE_BYTES_MAX: u64 = 256 << 20;
@@ -61,9 +65,7 @@ pub fn encrypter(file: &File) -> Option<Encrypter> {
     }
     let mut places = libraries(&object);
     places.extend(go(&object));
-    let has_write = places
-        .iter()
-        .any(|(place, _)| matches!(place, Place::LibraryWrite | Place::GoWrite));
+    let has_write = places.iter().any(|(place, _)| *place != Place::LibraryFree);
     has_write.then_some(Encrypter { places })
 }
 
@@ -84,13 +86,14 @@ fn of_symbols<'d, R: ReadRef<'d>, S: ObjectSymbol<'d>>(
     for symbol in symbols.filter(ObjectSymbol::is_definition) {
         let known = symbol.name_bytes().ok().and_then(|name| {
             let mut known = FUNCTIONS.iter();
-            known.find(|(known, _)| known.as_bytes() == name)
+            let known = known.find(|(known, _)| known.as_bytes() == name).copied();
+            known.or_else(|| is_rustls_write(name).then_some((RUSTLS, Place::RustlsWrite)))
         });
         let Some((name, place)) = known else {
             continue;
         };
-        if let Some(offset) = probe_offset(object, symbol.address(), *place) {
-            found.push((*name, *place, offset));
+        if let Some(offset) = probe_offset(object, symbol.address(), place) {
+            found.push((name, place, offset));
         }
     }
     // Where both are there, the one ends in the other.
@@ -104,6 +107,17 @@ fn of_symbols<'d, R: ReadRef<'d>, S: ObjectSymbol<'d>>(
         .into_iter()
         .map(|(_, place, offset)| (place, offset))
         .collect()
+}
+
+/// Whether a symbol is that of `<rustls::conn::connection::Writer as std::io::Write>::write`, in either of Rust's manglings; the hash
+/// in it is each build's own.
+fn is_rustls_write(symbol: &[u8]) -> bool {
+    const LEGACY: &[u8] =
+        b"$LT$rustls..conn..connection..Writer$u20$as$u20$std..io..Write$GT$5write17h";
+    let has = |part: &[u8]| symbol.windows(part.len()).any(|own| own == part);
+    let is_v0 = symbol.starts_with(b"_R") && symbol.ends_with(b"5Write5write");
+    (symbol.starts_with(b"_ZN") && has(LEGACY))
+        || (is_v0 && has(b"6rustls4conn10connection") && has(b"6Writer"))
 }
 
 /// Registers carry arguments on these processors; the kernel half reads those of this one.
@@ -156,9 +170,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_writer_of_rustls_is_told_by_its_symbol() {
+        const LEGACY: &str =
+            "_ZN67_$LT$rustls..conn..connection..Writer$u20$as$u20$std..io..Write$GT$";
+        const V0: &str = "_RNvXs1_NtNtCsdEYYTK3ahcB_6rustls4conn10connectionNtB5_6WriterNtNt\
+                          Cs3LdDMEjGbQs_3std2io5Write5";
+        for (symbol, expected) in [
+            (format!("{LEGACY}5write17h5e1e28e024ed7ecaE"), true),
+            (
+                format!("{LEGACY}14write_vectored17h3784edc8c6fa2ae9E"),
+                false,
+            ),
+            (format!("{LEGACY}5flush17h1a8574cd3e0a4f53E"), false),
+            (format!("{V0}write"), true),
+            (format!("{V0}flush"), false),
+            ("SSL_write".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(is_rustls_write(symbol.as_bytes()), expected, "{symbol}");
+        }
+    }
+
+    /// The test's own executable has rustls in it.
+    #[test]
     fn what_is_no_object_has_nothing() {
         let file = File::open("/proc/self/exe").expect("the own executable");
-        assert_eq!(encrypter(&file), None);
+        let found = encrypter(&file).map_or_else(Vec::new, |found| found.places);
+        let is_rustls = |(place, _): &(Place, u64)| *place == Place::RustlsWrite;
+        assert!(found.iter().all(is_rustls), "{found:?}");
         let file = File::open("/etc/passwd").expect("a text");
         assert_eq!(encrypter(&file), None);
     }

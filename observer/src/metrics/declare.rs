@@ -122,7 +122,7 @@ pub const REQUESTS: Metric = Metric {
     name: "observer_requests_total",
     kind: Kind::Counter,
     unit: "requests",
-    help: "Requests that clients began, where method and path can be read: plain HTTP/1, and HTTP/1 and HTTP/2 that OpenSSL, GnuTLS and Go encrypt.",
+    help: "Requests that clients began, where method and path can be read: plain HTTP/1, and HTTP/1 and HTTP/2 that OpenSSL, GnuTLS, rustls and Go encrypt.",
     labels: &[
         "cloud",
         "provider",

@@ -28,7 +28,7 @@ struct Part {
     costs: &'static [&'static str],
 }
 
-const PARTS: [Part; 18] = [
+const PARTS: [Part; 19] = [
     Part {
         name: "count sent packets",
         program: "count_egress",
@@ -145,6 +145,12 @@ const PARTS: [Part; 18] = [
         program: "write_openssl",
         required: false,
         costs: &["method, route, model, api_state (of programs with OpenSSL)"],
+    },
+    Part {
+        name: "requests that rustls encrypts",
+        program: "write_rustls",
+        required: false,
+        costs: &["method, route, model, api_state (of programs with rustls)"],
     },
     Part {
         name: "requests that Go encrypts",

@@ -57,11 +57,12 @@ pub const PINNED_MAPS: [(&str, usize, usize); 13] = [
 ];
 
 /// Programs that nothing but reading requests needs; checking them takes the kernel some tenths of a second.
-const PLAINTEXT: [&str; 5] = [
+const PLAINTEXT: [&str; 6] = [
     "look_at_line",
     "find_request",
     "write_openssl",
     "free_openssl",
+    "write_rustls",
     "write_go",
 ];
 

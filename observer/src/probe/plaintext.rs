@@ -85,6 +85,7 @@ impl Plaintext {
             let program = match place {
                 Place::LibraryWrite => "write_openssl",
                 Place::LibraryFree => "free_openssl",
+                Place::RustlsWrite => "write_rustls",
                 Place::GoWrite => "write_go",
             };
             links.push(self.attach_at(program, &found.file, *offset)?);

@@ -5,6 +5,7 @@
 mod common;
 mod contracts;
 mod http2;
+mod rustls;
 mod sdks;
 
 use std::{

@@ -1,6 +1,6 @@
 //! By which names the records know the services, and whether those are the names that the clients asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -18,6 +18,8 @@ pub struct Named {
     pub path_kind: Option<String>,
     pub basis: Option<String>,
     pub confidence: Option<String>,
+    /// What the provider keeps of the requests that were read. Programs are found within a second: those of before are not.
+    pub api_states: BTreeSet<String>,
     pub connections: u64,
 }
 
@@ -43,14 +45,25 @@ pub fn named(last: &[Value]) -> Vec<Named> {
             server_name: word("server_name"),
             provider: word("provider"),
             service: word("service"),
-            api_family: word("api_family"),
+            api_family: None,
             path_kind: word("path_kind"),
-            basis: word("basis"),
-            confidence: word("confidence"),
+            basis: None,
+            confidence: None,
+            api_states: BTreeSet::new(),
             connections: 0,
         };
         let key = format!("{named:?}");
-        found.entry(key).or_insert(named).connections += 1;
+        let named = found.entry(key).or_insert(named);
+        named.connections += 1;
+        // A request that was read is the better evidence.
+        if named.basis.is_none() || record["basis"] == "route" {
+            named.basis = word("basis");
+            named.api_family = word("api_family");
+            named.confidence = word("confidence");
+        }
+        if !record["route"].is_null() {
+            named.api_states.extend(word("api_state"));
+        }
     }
     found.into_values().collect()
 }
@@ -89,6 +102,7 @@ pub fn lines(named: &[Named]) -> Vec<String> {
             "provider",
             "service",
             "API",
+            "requests",
             "known by",
             "conns",
         ]
@@ -102,9 +116,15 @@ pub fn lines(named: &[Named]) -> Vec<String> {
             shown(&row.provider),
             shown(&row.service),
             shown(&row.api_family),
+            if row.api_states.is_empty() {
+                "-".to_owned()
+            } else {
+                let states: Vec<&str> = row.api_states.iter().map(String::as_str).collect();
+                states.join(", ")
+            },
             format!("{}, {}", shown(&row.basis), shown(&row.confidence)),
             row.connections.to_string(),
         ]);
     }
-    aligned(&cells, 5)
+    aligned(&cells, 6)
 }
