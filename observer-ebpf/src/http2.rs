@@ -264,13 +264,19 @@ impl Frames {
         }
     }
 
-    /// Gives up following.
+    /// Ends the following where nothing can be told: that a block is missing shows by the number of the next one.
     #[inline(always)]
-    pub fn lose(&mut self, out: &mut Output<'_>) {
-        let is_in_text = self.is_open != 0 && self.target != 0 && self.field >= field::VALUE;
+    pub const fn give_up(&mut self) {
         self.place = place::LOST;
         self.is_open = 0;
         self.blocks = self.blocks.wrapping_add(1);
+    }
+
+    /// Gives up following, and tells.
+    #[inline(always)]
+    pub fn lose(&mut self, out: &mut Output<'_>) {
+        let is_in_text = self.is_open != 0 && self.target != 0 && self.field >= field::VALUE;
+        self.give_up();
         if out.has_room() {
             if is_in_text {
                 out.push(0);

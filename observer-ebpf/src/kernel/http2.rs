@@ -74,8 +74,13 @@ pub fn follow(thread: u64, call: &Call, first: u128) -> bool {
             }
             (*frames).begin_late();
         }
+        let Some(write) = pending_of(thread) else {
+            // What is not walked is not followed.
+            (*frames).give_up();
+            return true;
+        };
         let head = (first >> 56) as u64;
-        if let Some(write) = pending(thread, call, (*frames).is_between_frames(), head) {
+        if is_new(write, call, (*frames).is_between_frames(), head) {
             walk(frames, write, call);
             if (*write).sent != 0 && (*write).state == state::WHOLE {
                 sent::hand_over(write);
@@ -96,11 +101,10 @@ pub unsafe fn holds_request(write: *const Write) -> bool {
     unsafe { (*write).is_fields == 0 || (*write).line_bytes != 0 }
 }
 
-/// The thread's entry, with this call added to it; `None` where there is none, or the call is one that was taken in before.
+/// Adds a call to the thread's entry; false where it is one that was taken in before.
 #[inline(always)]
-unsafe fn pending(thread: u64, call: &Call, is_at_frame: bool, head: u64) -> Option<*mut Write> {
-    let write = pending_of(thread)?;
-    // SAFETY: a live map value of this thread's.
+unsafe fn is_new(write: *mut Write, call: &Call, is_at_frame: bool, head: u64) -> bool {
+    // SAFETY: the caller's live map value.
     unsafe {
         let is_of_this = (*write).connection == call.connection
             && (*write).goroutine == call.goroutine
@@ -113,7 +117,7 @@ unsafe fn pending(thread: u64, call: &Call, is_at_frame: bool, head: u64) -> Opt
             // cannot be will tell if it was the same.
             let is_same = call.goroutine != 0 || ((*write).frame != 0 && (*write).frame == head);
             if looks_same && is_waiting && is_same {
-                return None;
+                return false;
             }
             if (*write).sent != 0 && (*write).state == state::WHOLE {
                 restart(write, call);
@@ -139,7 +143,7 @@ unsafe fn pending(thread: u64, call: &Call, is_at_frame: bool, head: u64) -> Opt
         (*write).frame = if is_at_frame { head } else { 0 };
         (*write).is_refused = 0;
     }
-    Some(write)
+    true
 }
 
 /// Nothing of the entry's connection waits to be sent but this call's.
