@@ -73,7 +73,7 @@ fn streams_of_one_connection_are_not_mixed_up() {
 /// not, and is not guessed.
 #[test]
 fn older_connections_recover() {
-    const COUNT: u64 = 400;
+    const COUNT: u64 = 1_000;
     with_http2("older_connections_recover", || {
         let mut bed = Bed::new("tick: 500ms\n")?;
         let mut command = tool();
@@ -106,9 +106,9 @@ fn older_connections_recover() {
         let sent = COUNT - before.values().map(|sum| sum[2]).sum::<u64>();
         ensure!(unknown + files + embeddings <= sent, "{after:?} of {sent}");
         // Each of these is put into the table anew.
-        ensure!(files > COUNT / 10 && files <= sent / 2 + 1, "{after:?}");
-        // This one is in the table, until it is thrown out.
-        ensure!(unknown > 0 && embeddings < files, "{after:?}");
+        ensure!(files > 10 && files <= sent / 2 + 1, "{after:?}");
+        // This one is in the table until it is thrown out, and not known so long.
+        ensure!(files.abs_diff(unknown + embeddings) < 8, "{after:?}");
         Ok(())
     });
 }
