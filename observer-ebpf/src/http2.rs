@@ -207,11 +207,7 @@ impl Frames {
             place::HEADER => self.header(byte),
             place::PADDING => {
                 self.padding = u32::from(byte);
-                let before = if self.flags & HAS_PRIORITY != 0 {
-                    PRIORITY_BYTES
-                } else {
-                    0
-                };
+                let before = self.priority_bytes();
                 let all = 1 + self.padding + before;
                 if all > self.length {
                     self.lose(out);
@@ -341,22 +337,26 @@ impl Frames {
 
     #[inline(always)]
     fn begin_frame(&mut self, out: &mut Output<'_>) {
-        let has_fields = self.kind == HEADERS || self.kind == CONTINUATION;
         if !self.is_plausible() {
             self.lose(out);
             return;
         }
         self.padding = 0;
-        if !has_fields {
-            self.place = place::PASS;
-            self.left = self.length;
-            return;
+        match self.kind {
+            HEADERS => self.begin_block(out),
+            CONTINUATION => {
+                self.place = place::PRIORITY;
+                self.block = self.length;
+            }
+            _ => {
+                self.place = place::PASS;
+                self.left = self.length;
+            }
         }
-        if self.kind == CONTINUATION {
-            self.place = place::PRIORITY;
-            self.block = self.length;
-            return;
-        }
+    }
+
+    #[inline(always)]
+    fn begin_block(&mut self, out: &mut Output<'_>) {
         self.is_open = 1;
         self.field = field::FIRST;
         if self.stream > self.last_stream {
@@ -374,10 +374,17 @@ impl Frames {
             return;
         }
         self.place = place::PRIORITY;
-        self.block = self.length;
+        self.left = self.priority_bytes();
+        self.block = self.length.wrapping_sub(self.left);
+    }
+
+    /// Bytes of the priority that stands before the current frame's block.
+    #[inline(always)]
+    const fn priority_bytes(&self) -> u32 {
         if self.flags & HAS_PRIORITY != 0 {
-            self.left = PRIORITY_BYTES;
-            self.block = self.length.wrapping_sub(PRIORITY_BYTES);
+            PRIORITY_BYTES
+        } else {
+            0
         }
     }
 
@@ -395,12 +402,7 @@ impl Frames {
         match self.kind {
             DATA | CONTINUATION => is_request,
             HEADERS => {
-                let before = (self.flags & PADDED != 0) as u32
-                    + if self.flags & HAS_PRIORITY != 0 {
-                        PRIORITY_BYTES
-                    } else {
-                        0
-                    };
+                let before = (self.flags & PADDED != 0) as u32 + self.priority_bytes();
                 // Trailers end their streams: what does not was seen before.
                 let is_new = stream > self.last_stream || self.flags & END_STREAM != 0;
                 is_request && is_new && length >= before

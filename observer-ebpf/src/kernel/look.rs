@@ -1,7 +1,7 @@
 //! The programs that look at packets which may name a flow. The counting programs end in them by a tail call, for such
 //! packets alone: what they do is checked, and on older kernels refused, apart from the counting.
 //!
-//! Hooks: none; called from `count_egress` and `count_ingress` (in programs with calls of their own: 5.10 on x86-64, 6.0 on
+//! Hooks: none; called from `count_egress` and `count_ingress`, `look_at_line` from `look_at_sent` (in programs with calls of their own: 5.10 on x86-64, 6.0 on
 //! arm64). Context: theirs. Always pass the packet.
 
 use observer_ebpf::{
@@ -12,7 +12,7 @@ use observer_ebpf::{
 use super::{
     dns, hello, line,
     maps::{self, LOOK_AT_RECEIVED, LOOK_AT_SENT, captures_on},
-    platform::{__sk_buff, SkBuffContext},
+    platform::{__sk_buff, SkBuffContext, bpf_sock},
     quic,
     skb::{SocketSkb, full_socket},
     udp,
@@ -54,13 +54,9 @@ pub fn call_on<const AT: usize>(ctx: &SkBuffContext) {
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_skb(egress))]
 pub fn look_at_sent(ctx: SkBuffContext) -> i32 {
     let skb = ctx.skb.skb;
-    let Some(sk) = full_socket(skb) else {
+    let Some((_, flow)) = flow_of(skb) else {
         return PASS;
     };
-    let flow = maps::flow(sk, false);
-    if flow.is_null() {
-        return PASS;
-    }
     // SAFETY: `flow` is live storage.
     let looked = unsafe { (*flow).flags_locked } & flag::LOOKED as u16 != 0;
     if !looked {
@@ -90,13 +86,9 @@ pub fn look_at_sent(ctx: SkBuffContext) -> i32 {
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_skb(egress))]
 pub fn look_at_line(ctx: SkBuffContext) -> i32 {
     let skb = ctx.skb.skb;
-    let Some(sk) = full_socket(skb) else {
+    let Some((sk, flow)) = flow_of(skb) else {
         return PASS;
     };
-    let flow = maps::flow(sk, false);
-    if flow.is_null() {
-        return PASS;
-    }
     let headers = headers_of(skb);
     if headers.protocol == protocol::TCP {
         // SAFETY: the context is valid while the program runs, `flow` is `sk`'s live storage.
@@ -108,6 +100,14 @@ pub fn look_at_line(ctx: SkBuffContext) -> i32 {
         }
     }
     PASS
+}
+
+/// The packet's socket, and its flow.
+#[inline(always)]
+fn flow_of(skb: *mut __sk_buff) -> Option<(*mut bpf_sock, *mut Flow)> {
+    let sk = full_socket(skb)?;
+    let flow = maps::flow(sk, false);
+    (!flow.is_null()).then_some((sk, flow))
 }
 
 /// A packet's payload that is sent for the first time.
