@@ -10,16 +10,16 @@
     reason = "bit fields are taken apart"
 )]
 
-use std::{collections::VecDeque, net::Ipv4Addr, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use observer_core::{
-    decode,
-    identify::{name::NameIdentity, naming::Blocks, route::RouteTable},
-    model::{
-        flow::Endpoint,
-        names::{ApiFamily, Protocol},
-        signal::{Capture, CaptureKind},
+    decode::Fields,
+    identify::{
+        name::NameIdentity,
+        naming::Blocks,
+        route::{Request, RouteTable},
     },
+    model::names::ApiFamily,
 };
 use observer_ebpf::{
     abi::{http2::Frames, request::ROOM_BYTES},
@@ -367,27 +367,11 @@ fn read(told: &[(Vec<u8>, bool)], routes: &RouteTable) -> Vec<Option<(String, St
         api_family: Some(ApiFamily::Openai),
         ..NameIdentity::default()
     };
-    let end = Endpoint {
-        address: Ipv4Addr::LOCALHOST.into(),
-        port: 443,
-    };
     let mut blocks = Blocks::default();
     let mut requests = Vec::new();
     for (bytes, cut) in told {
         let bytes = [&[0; 16], bytes.as_slice()].concat();
-        let capture = Capture {
-            cookie: 1,
-            netns_cookie: None,
-            at_ns: 0,
-            protocol: Protocol::Tcp,
-            local: end,
-            remote: end,
-            kind: CaptureKind::Fields,
-            further: false,
-            cut: *cut,
-            bytes: &bytes,
-        };
-        let mut fields = decode::fields(&capture).expect("fields");
+        let mut fields = Fields::read(&bytes, *cut).expect("a boundary is there");
         blocks.take(
             fields.by_ref(),
             |request| routes.typed(request).map(Arc::new),
@@ -425,7 +409,7 @@ proptest! {
             ..NameIdentity::default()
         };
         let expected: Vec<_> = requests.iter().map(|asked| {
-            let request = observer_core::identify::route::Request {
+            let request = Request {
                 method: METHODS[asked.method],
                 path: PATHS[asked.path],
                 is_cut: false,

@@ -7,13 +7,9 @@ use std::sync::{Arc, OnceLock};
 
 use libfuzzer_sys::fuzz_target;
 use observer_core::{
-    decode,
+    decode::Fields,
     identify::{naming::Blocks, route::RouteTable},
-    model::{
-        flow::Endpoint,
-        names::Protocol,
-        signal::{Capture, CaptureKind, FieldPart},
-    },
+    model::signal::FieldPart,
 };
 use observer_ebpf::{
     abi::{http2::Frames, request::ROOM_BYTES},
@@ -36,23 +32,7 @@ fuzz_target!(|data: &[u8]| {
     );
 
     let bytes = [&[0; 16], told.as_slice()].concat();
-    let end = Endpoint {
-        address: std::net::Ipv4Addr::LOCALHOST.into(),
-        port: 443,
-    };
-    let capture = Capture {
-        cookie: 1,
-        netns_cookie: None,
-        at_ns: 0,
-        protocol: Protocol::Tcp,
-        local: end,
-        remote: end,
-        kind: CaptureKind::Fields,
-        further: false,
-        cut: is_full,
-        bytes: &bytes,
-    };
-    let mut fields = decode::fields(&capture).expect("a boundary is there");
+    let mut fields = Fields::read(&bytes, is_full).expect("a boundary is there");
     let mut blocks = Blocks::default();
     let mut ends = 0;
     let mut begun = 0;

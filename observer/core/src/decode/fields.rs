@@ -24,15 +24,21 @@ pub fn fields<'a>(capture: &Capture<'a>) -> Option<Fields<'a>> {
     if capture.kind != CaptureKind::Fields {
         return None;
     }
-    let boundary = Boundary::read(capture.bytes)?;
-    Some(Fields {
-        begins: [boundary.sent, boundary.received],
-        is_cut: capture.cut,
-        rest: capture.bytes.get(size_of::<Boundary>()..)?,
-    })
+    Fields::read(capture.bytes, capture.cut)
 }
 
 impl<'a> Fields<'a> {
+    /// What the bytes of such a capture say; `None` where they are too short.
+    #[must_use]
+    pub fn read(bytes: &'a [u8], is_cut: bool) -> Option<Self> {
+        let boundary = Boundary::read(bytes)?;
+        Some(Self {
+            begins: [boundary.sent, boundary.received],
+            is_cut,
+            rest: bytes.get(size_of::<Boundary>()..)?,
+        })
+    }
+
     /// Whether all of it was read.
     #[must_use]
     pub const fn is_at_end(&self) -> bool {
