@@ -12,7 +12,7 @@ use std::{
 
 use observer_ebpf::abi::{EGRESS, flag};
 
-pub use self::fields::{Blocks, ENTRIES_MAX};
+pub use self::fields::Blocks;
 use self::requests::{Kind, Requests};
 use super::{
     combine::{Combined, Names, Resolved, Said, Signals, combine},

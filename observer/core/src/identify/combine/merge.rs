@@ -18,7 +18,7 @@ pub(super) fn over_address(named: &Named, address: &Identity) -> Combined {
     let Some(known) = &named.known else {
         return unknown_name(named, address);
     };
-    let place = Place::of(known, address);
+    let mut place = Place::of(known, address);
     let mut sure = match (named.certain && known.verified, place.agreed) {
         (true, true) => Confidence::Certain,
         (true, false) | (false, _) => Confidence::Likely,
@@ -27,7 +27,6 @@ pub(super) fn over_address(named: &Named, address: &Identity) -> Combined {
         sure = Confidence::Ambiguous;
     }
     let mut evidence = vec![format!("{}: {}", named.how, words(known))];
-    let mut place = place;
     let mut basis = named.basis;
     if let Some(hosted) = known.hosted.as_ref().filter(|_| place.hides_cloud()) {
         evidence.push(format!("that it runs in {} is stated", hosted.cloud));

@@ -13,7 +13,7 @@ use crate::{
 
 /// Entries for methods and paths that are kept of one connection. A table of the usual 4,096 bytes has 128 entries at the most,
 /// of which some are for other fields.
-pub const ENTRIES_MAX: usize = 128;
+const ENTRIES_MAX: usize = 128;
 /// Index of the first entry of the dynamic table (RFC 7541, section 2.3.3).
 const DYNAMIC_FIRST: u16 = 62;
 /// Methods of which a path in the table is typed in advance: the path itself is not kept.

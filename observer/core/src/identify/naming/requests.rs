@@ -46,7 +46,31 @@ pub struct Requests {
 impl Requests {
     /// A request begins. The first one has all that was before it: a handshake is made for it.
     pub fn add(&mut self, begins: [u64; 2], typed: Option<Arc<Typed>>) {
+        self.put(begins, Kind::One(typed));
+    }
+
+    /// A request begins that may run beside others: of two kinds it is not known whose the bytes are from then on.
+    pub fn add_beside(&mut self, begins: [u64; 2], typed: Option<Arc<Typed>>) {
         let kind = Kind::One(typed);
+        let last = self.changes.back();
+        let known = last.map_or(&self.kind, |change| &change.kind);
+        let is_alone = *known == Kind::Unseen || *known == kind;
+        let is_full = *known != Kind::Mixed && self.changes.len() >= CHANGES_MAX;
+        if is_alone || is_full {
+            self.put(begins, kind);
+            return;
+        }
+        if *known != Kind::Mixed {
+            self.changes.push_back(Change {
+                begins,
+                kind: Kind::Mixed,
+                requests: 0,
+            });
+        }
+        self.put_beside(kind, 1);
+    }
+
+    fn put(&mut self, begins: [u64; 2], kind: Kind) {
         let is_full = self.changes.len() >= CHANGES_MAX;
         let (known, requests) = match self.changes.back_mut() {
             Some(change) => (&mut change.kind, &mut change.requests),
@@ -67,33 +91,6 @@ impl Requests {
             kind,
             requests: 1,
         });
-    }
-
-    /// A request begins that may run beside others: of two kinds it is not known whose the bytes are from then on.
-    pub fn add_beside(&mut self, begins: [u64; 2], typed: Option<Arc<Typed>>) {
-        let kind = Kind::One(typed);
-        let known = self
-            .changes
-            .back()
-            .map_or(&self.kind, |change| &change.kind);
-        if *known == Kind::Unseen || *known == kind {
-            let Kind::One(typed) = kind else { return };
-            self.add(begins, typed);
-            return;
-        }
-        if *known != Kind::Mixed {
-            if self.changes.len() >= CHANGES_MAX {
-                let Kind::One(typed) = kind else { return };
-                self.add(begins, typed);
-                return;
-            }
-            self.changes.push_back(Change {
-                begins,
-                kind: Kind::Mixed,
-                requests: 0,
-            });
-        }
-        self.put_beside(kind, 1);
     }
 
     fn put_beside(&mut self, kind: Kind, requests: u64) {
