@@ -28,9 +28,10 @@ use super::{Limits, btf::member_offsets, sys};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observer-ebpf"));
 
 /// What decides whether two builds may share maps: the structs that cross, and the maps' declarations.
-const SHAPE: [&str; 4] = [
+const SHAPE: [&str; 5] = [
     include_str!("../../../observer-ebpf/src/abi.rs"),
     include_str!("../../../observer-ebpf/src/abi/capture.rs"),
+    include_str!("../../../observer-ebpf/src/abi/http2.rs"),
     include_str!("../../../observer-ebpf/src/abi/request.rs"),
     include_str!("../../../observer-ebpf/src/kernel/maps.rs"),
 ];
