@@ -446,7 +446,8 @@ pub enum Lost {
     NoteRing = 6,
     /// Bytes that name a flow did not fit into the ring of captures.
     CaptureRing = 7,
-    /// Plaintext of a request of which it cannot be said on which socket it was sent.
+    /// Plaintext of a request of which it cannot be said on which socket it was sent, or a plain line that does not end; or frames of
+    /// HTTP/2 that could not be followed, in which there may have been some.
     Request = 8,
 }
 

@@ -1,8 +1,7 @@
 //! Question: which requests does a program encrypt as HTTP/2?
 //!
-//! No hook of its own: `plaintext` asks it of each write first. Some 20 to 60 ns a byte that is looked at, which are those of
-//! frames' headers, of lengths, and of methods and paths; the rest is passed over. Plaintext is read byte by byte and kept
-//! nowhere. Needs `bpf_loop` (5.17). Cannot see: requests in cleartext.
+//! No hook of its own: `plaintext` asks it of each write first. What is looked at are frames' headers, lengths, and methods and
+//! paths; the rest is passed over. Plaintext is read byte by byte and kept nowhere. Needs `bpf_loop` (5.17). Cannot see: requests in cleartext.
 
 use core::ffi::c_void;
 

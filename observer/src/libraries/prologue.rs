@@ -1,7 +1,6 @@
 //! Where in a function a probe costs least. The kernel carries out some instructions itself when a probe is hit, and for the others
-//! lets the thread run a copy of them, step by step: that is a second exception, which was measured to cost as much as several
-//! requests (docs/bench.md). So a probe is put on the first instruction of the first kind, as long as all arguments are still where
-//! they were at the function's entry. Pure.
+//! lets the thread run a copy of them, step by step: that is a second exception (docs/bench.md has what it costs). So a probe is put on
+//! the first instruction of the first kind, as long as all arguments are still where they were at the function's entry. Pure.
 
 use iced_x86::{
     Decoder, DecoderOptions, FlowControl, Instruction, InstructionInfoFactory, OpAccess, Register,

@@ -404,7 +404,8 @@ words! {
         NoteRing = "note_ring",
         /// Bytes that name a flow did not fit into the kernel's ring of captures.
         CaptureRing = "capture_ring",
-        /// It could not be said on which socket a request was sent: two waited at once, or another thread sent it (requests).
+        /// It could not be said on which socket a request was sent: two waited at once, or another thread sent it; or frames of
+        /// HTTP/2 could not be followed (requests, and times that following ended).
         Request = "request",
         /// Files or processes with plaintext that found no room, or that the kernel let nothing be attached to (files).
         ProbeTable = "probe_table",
