@@ -1,5 +1,7 @@
 //! What plaintext and ciphertext have to do with each other: whether a send can be the first of a write, where in a stream a
-//! request begins. Pure; compiled natively too.
+//! request begins, what a request line hashes to. Pure; compiled natively too.
+
+use crate::abi::request::LINE_BYTES;
 
 /// Bytes that one TLS record adds at the least and at the most, without padding: 21 with ChaCha20 of TLS 1.2, up to 85 with CBC.
 const RECORD_LEAST: u32 = 17;
@@ -78,6 +80,77 @@ pub const fn whole(low: u32, now: u64) -> u64 {
     now.saturating_sub((now as u32).wrapping_sub(low) as u64)
 }
 
+/// A line's words, as [`LineHash`] takes them: zeroes behind the line.
+pub const LINE_WORDS: usize = LINE_BYTES / 8;
+
+/// Hashes a line by keys that nobody else knows: SipHash-1-3 (Aumasson and Bernstein, 2012) over whole words, of which the length is
+/// the last.
+#[derive(Clone, Copy, Debug)]
+pub struct LineHash {
+    state: [u64; 4],
+}
+
+impl LineHash {
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(keys: [u64; 2]) -> Self {
+        Self {
+            state: [
+                keys[0] ^ 0x736f_6d65_7073_6575,
+                keys[1] ^ 0x646f_7261_6e64_6f6d,
+                keys[0] ^ 0x6c79_6765_6e65_7261,
+                keys[1] ^ 0x7465_6462_7974_6573,
+            ],
+        }
+    }
+
+    #[inline(always)]
+    pub const fn add(&mut self, word: u64) {
+        self.state[3] ^= word;
+        self.round();
+        self.state[0] ^= word;
+    }
+
+    #[inline(always)]
+    #[must_use]
+    pub const fn finish(mut self, length: u32) -> u64 {
+        self.add(length as u64);
+        self.state[2] ^= 0xff;
+        self.round();
+        self.round();
+        self.round();
+        self.state[0] ^ self.state[1] ^ self.state[2] ^ self.state[3]
+    }
+
+    #[inline(always)]
+    const fn round(&mut self) {
+        let [mut a, mut b, mut c, mut d] = self.state;
+        a = a.wrapping_add(b);
+        c = c.wrapping_add(d);
+        b = b.rotate_left(13) ^ a;
+        d = d.rotate_left(16) ^ c;
+        a = a.rotate_left(32);
+        c = c.wrapping_add(b);
+        a = a.wrapping_add(d);
+        b = b.rotate_left(17) ^ c;
+        d = d.rotate_left(21) ^ a;
+        c = c.rotate_left(32);
+        self.state = [a, b, c, d];
+    }
+}
+
+/// What a line hashes to.
+#[must_use]
+pub fn line_hash(keys: [u64; 2], line: &[u8]) -> u64 {
+    let mut hash = LineHash::new(keys);
+    for chunk in line.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        hash.add(u64::from_ne_bytes(word));
+    }
+    hash.finish(u32::try_from(line.len()).unwrap_or(u32::MAX))
+}
+
 /// What a byte of a request line does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -141,6 +214,22 @@ mod tests {
             (100_000, 9_000, true),
         ] {
             assert_eq!(is_short(length, sent), expected, "{length} {sent}");
+        }
+    }
+
+    #[test]
+    fn lines_hash_by_their_keys_and_every_byte() {
+        let keys = [1, 2];
+        let line = b"POST /openai/deployments/one/chat";
+        let hash = line_hash(keys, line);
+        assert_eq!(hash, line_hash(keys, line));
+        assert_ne!(hash, line_hash([1, 3], line));
+        assert_ne!(hash, line_hash(keys, &line[..line.len() - 1]));
+        assert_ne!(line_hash(keys, b"GET /"), line_hash(keys, b"GET /\0"));
+        for at in 0..line.len() {
+            let mut other = *line;
+            other[at] ^= 1;
+            assert_ne!(hash, line_hash(keys, &other), "{at}");
         }
     }
 

@@ -16,6 +16,13 @@ pub const CONNECTIONS_MAX: u32 = 16_384;
 /// Processes that run Go, and have written.
 pub const GO_MAX: u32 = 4_096;
 
+/// Bytes of method, space and path by which the kernel half knows requests; zeroes behind shorter ones.
+pub const ROUTE_BYTES: usize = 64;
+/// Beginnings of requests that the kernel half knows.
+pub const ROUTES_MAX: u32 = 16_384;
+/// Further requests, by what their lines hash to, that it was told of. LRU: who falls out is told of again.
+pub const LEARNED_MAX: u32 = 4_096;
+
 /// What is handed over, behind [`Head`] and before the line.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +31,10 @@ pub struct Boundary {
     pub sent: u64,
     /// Payload bytes that were received before it.
     pub received: u64,
+    /// Number of what the kernel half knows the request to be, by the table that user space put there: then no line follows. 0 = not
+    /// known.
+    pub route: u32,
+    pub _pad: u32,
 }
 
 /// How far a request line has been seen.
@@ -105,7 +116,7 @@ impl Default for Write {
     }
 }
 
-const _: () = assert!(size_of::<Boundary>() == 16);
+const _: () = assert!(size_of::<Boundary>() == 24);
 /// Head, boundary and line are handed over as they lie.
 const _: () = assert!(
     core::mem::offset_of!(Write, line)

@@ -25,6 +25,7 @@ use super::{
     look::Sent,
     maps::{lose, requests_on},
     platform::{__sk_buff, bpf_skb_load_bytes, bpf_sock, bpf_tcp_sock},
+    route,
 };
 
 /// Hands a request over, if one begins with the payload.
@@ -54,6 +55,23 @@ pub unsafe fn look(flow: *mut Flow, sk: *mut bpf_sock, skb: *mut __sk_buff, sent
             lose(Lost::Request);
         }
         give_room(scratch);
+    }
+}
+
+/// See [`route::known`]. Behind the line's end, which is noted in the room, stands what followed it: it is wiped first.
+#[inline(always)]
+unsafe fn known(scratch: *mut Scratch, is_cut: bool) -> u32 {
+    const AT: usize = size_of::<Boundary>() / size_of::<u64>();
+    // SAFETY: `scratch` is this program's room, which is longer than boundary and line.
+    unsafe {
+        let line = words(scratch).add(AT);
+        let end = &raw const (*scratch).look.record;
+        for i in 0..LINE_BYTES as u32 {
+            if i >= read_volatile(end) {
+                write_volatile(line.cast::<u8>().add(i as usize), 0);
+            }
+        }
+        route::known(line, read_volatile(end), is_cut)
     }
 }
 
@@ -92,13 +110,10 @@ unsafe fn line(skb: *mut __sk_buff, scratch: *mut Scratch, at: u32, length: u32)
         let is_whole = !is_cut || read_volatile(loaded) == MOST;
         if is_whole {
             let flags = if is_cut { CUT } else { 0 };
-            hand_over(
-                scratch,
-                REQUEST,
-                flags,
-                0,
-                FROM as u32 + bounded::<MOST>(end),
-            );
+            let known = known(scratch, is_cut);
+            (*words(scratch).cast::<Boundary>()).route = known;
+            let line = if known == 0 { bounded::<MOST>(end) } else { 0 };
+            hand_over(scratch, REQUEST, flags, 0, FROM as u32 + line);
         }
         // What stood behind the line is nobody's business.
         wipe::<{ FROM + LINE_BYTES }>(scratch);

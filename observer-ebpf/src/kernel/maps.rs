@@ -10,6 +10,7 @@ use observer_ebpf::abi::{
     control,
     field::FIELDS_COUNT,
     note::{Life, Note},
+    request::{LEARNED_MAX, ROUTE_BYTES, ROUTES_MAX},
 };
 #[cfg(target_arch = "bpf")]
 use observer_ebpf::abi::{
@@ -135,6 +136,14 @@ pub static CONNECTIONS: LruHashMap<ConnectionKey, u64, { CONNECTIONS_MAX as usiz
 #[aya_ebpf::macros::btf_map]
 pub static HTTP2: LruHashMap<ConnectionKey, Frames, { HTTP2_MAX as usize }> = LruHashMap::new();
 
+/// Beginnings of request lines that say which request it is, to its number: see [`Boundary::route`](observer_ebpf::abi::request::Boundary).
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
+pub static ROUTES: LpmTrie<[u8; ROUTE_BYTES], u32, { ROUTES_MAX as usize }> = LpmTrie::new();
+
+/// Numbers of further requests, by what their lines hash to: no path is kept. LRU: who falls out is told of again.
+#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
+pub static LEARNED: LruHashMap<u64, u32, { LEARNED_MAX as usize }> = LruHashMap::new();
+
 /// Where a socket's address becomes a number, see `peek`.
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::btf_map)]
 pub static ADDRESS: PerCpuArray<u64, 1> = PerCpuArray::new();
@@ -173,6 +182,10 @@ pub static CAPTURES_ON: u32 = 0;
 #[unsafe(no_mangle)]
 pub static REQUESTS_ON: u32 = 0;
 
+/// By which lines are hashed: nobody knows them but this agent.
+#[unsafe(no_mangle)]
+pub static LINE_KEYS: [u64; 2] = [0; 2];
+
 /// Bytes in [`EVENTS`] above which the agent is woken: a quarter of the ring, whose size the operator may change.
 #[unsafe(no_mangle)]
 pub static EVENTS_WAKEUP_BYTES: u32 = EVENTS_BYTES / 4;
@@ -200,6 +213,7 @@ loader_constant!(srtt_us_offset, SRTT_US_OFFSET, u32);
 loader_constant!(rtt_min_us_offset, RTT_MIN_US_OFFSET, u32);
 loader_constant!(captures_on, CAPTURES_ON, u32);
 loader_constant!(requests_on, REQUESTS_ON, u32);
+loader_constant!(line_keys, LINE_KEYS, [u64; 2]);
 loader_constant!(events_wakeup_bytes, EVENTS_WAKEUP_BYTES, u32);
 
 /// Atomic add without a result, which 5.10 takes.

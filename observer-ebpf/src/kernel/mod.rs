@@ -22,6 +22,7 @@ mod platform;
 mod process;
 mod quic;
 mod read;
+mod route;
 #[cfg(target_arch = "bpf")]
 mod sent;
 mod skb;

@@ -26,6 +26,7 @@ use super::{
     peek,
     plaintext::key,
     platform::{bpf_get_current_pid_tgid, bpf_sk_storage_get},
+    route,
 };
 
 /// Arguments of the tracepoint: `struct sock *`, `int ret`, `int flags`.
@@ -242,6 +243,14 @@ pub unsafe fn hand_over(write: *mut Write) {
             ROOM_BYTES as u32
         };
         let line = if line > most { most } else { line };
+        let known = if (*write).is_fields == 0 {
+            let is_cut = (*write).head.flags & CUT != 0;
+            route::known((&raw const (*write).line).cast(), line, is_cut)
+        } else {
+            0
+        };
+        (*write).boundary.route = known;
+        let line = if known == 0 { line } else { 0 };
         let bytes = size_of::<Boundary>() as u32 + line;
         (*write).head.bytes = bytes;
         (*write).head.offset = 0;

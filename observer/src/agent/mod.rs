@@ -19,6 +19,7 @@ mod requests;
 mod service;
 pub mod settings;
 mod signals;
+mod typing;
 mod uplinks;
 
 use std::{sync::Arc, time::Duration};
@@ -234,7 +235,7 @@ impl Agent {
         if settings.print_tick_times {
             clock::print_start(began, probe.address_table_time);
         }
-        Ok(Self {
+        let mut agent = Self {
             namespaces: Namespaces::of(&probe.uplinks),
             probe,
             pipeline,
@@ -250,7 +251,13 @@ impl Agent {
             tellers,
             exemptions: judging::exemption_ends(rules.as_deref(), UnixUs::from_ns(started.unix_ns)),
             plaintext: Plaintext::new(),
-        })
+        };
+        if told.limits.requests {
+            let keys = agent.probe.line_keys();
+            let routes = agent.tables.names.get_mut().begin_typing(keys);
+            agent.tell_routes(&routes);
+        }
+        Ok(agent)
     }
 
     fn build_info(&self) -> BuildInfo {
@@ -282,7 +289,8 @@ impl Agent {
 
     /// One interval, and what the metrics say of it.
     fn publish_tick(&mut self, shared: &Shared) -> Result<()> {
-        let snapshot = self.tick()?;
+        let mut snapshot = self.tick()?;
+        snapshot.requests_typed = self.tables.names.get_mut().typed().to_vec();
         let timed = self
             .probe
             .run_times()

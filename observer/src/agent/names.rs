@@ -1,12 +1,7 @@
 //! Where flows go by name: gives what the kernel handed over to the stages that read and combine it, and keeps the results
 //! that many records share.
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::{BuildHasher as _, RandomState},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use observer_core::{
     decode::{self, Fields, Heard, Speech},
@@ -14,26 +9,30 @@ use observer_core::{
         combine::Combined,
         naming::Naming,
         path::{Asks, Declared, Ends, Leaving, SayingId, Zones, path_kind},
-        route::{Request, RouteTable, Typed},
+        route::Request,
     },
     model::{
         flow::{Endpoint, FlowKey, FlowTotals},
         identity::Identity,
         kernel::Losses,
-        names::{LossPlace, PathKind},
+        names::{LossPlace, PathKind, TypedWhere},
         record::SourcePlace,
-        signal::{CaptureKind, FieldPart, RequestLine},
+        signal::{CaptureKind, FieldPart, RequestNote, RequestWhat},
         time::Moment,
     },
 };
 
-use super::Agent;
-use crate::catalog::NameTables;
+use super::{
+    Agent,
+    typing::{Typing, WHERE},
+};
+use crate::{
+    catalog::NameTables,
+    probe::{Learned, Told},
+};
 
 /// Identities with their paths that are kept ready; they are made again when there are more.
 const IDENTITIES_MAX: usize = 8_192;
-/// What requests came to, kept to be shared; begun anew when there is more.
-const REQUESTS_MAX: usize = 4_096;
 /// Ticks between two looks for flows that have ended.
 const FORGET_TICKS: u32 = 6;
 
@@ -45,44 +44,11 @@ pub struct Names {
     declared: Declared,
     zones: Zones,
     /// By the address of what was combined, which is held, and the path.
-    requests: Shared,
+    requests: Typing,
     identities: HashMap<(usize, PathKind, Option<SayingId>), (Arc<Combined>, Arc<Identity>)>,
     undecoded: u64,
     now_ns: u64,
     ticks: u32,
-}
-
-/// What requests came to, by what their lines hash to: paths are not kept.
-#[derive(Default)]
-struct Shared {
-    by_line: HashMap<[u64; 2], Option<Arc<Typed>>>,
-    all: HashSet<Arc<Typed>>,
-    /// Each made with keys of its own, which nobody knows.
-    hashers: [RandomState; 2],
-}
-
-impl Shared {
-    fn typed(&mut self, routes: &RouteTable, request: &Request<'_>) -> Option<Arc<Typed>> {
-        let line = (request.method, request.path, request.is_cut);
-        let hash = [0, 1].map(|nth: usize| self.hashers[nth].hash_one(line));
-        if let Some(known) = self.by_line.get(&hash) {
-            return known.clone();
-        }
-        if self.by_line.len() >= REQUESTS_MAX {
-            *self = Self::default();
-        }
-        let typed = routes.typed(request).map(Arc::new);
-        // One copy for all that are alike.
-        let typed = typed.map(|typed| match self.all.get(&typed) {
-            Some(known) => Arc::clone(known),
-            None => {
-                self.all.insert(Arc::clone(&typed));
-                typed
-            }
-        });
-        self.by_line.insert(hash, typed.clone());
-        typed
-    }
 }
 
 /// The other end of a flow.
@@ -105,7 +71,8 @@ impl Names {
             source: SourcePlace::default(),
             declared,
             zones,
-            requests: Shared::default(),
+            // Before there are programs, there is nothing to hash.
+            requests: Typing::new([0; 2]),
             identities: HashMap::new(),
             undecoded: 0,
             now_ns: 0,
@@ -113,13 +80,13 @@ impl Names {
         }
     }
 
-    /// Goes by other names and requests from now on, and by other networks.
-    pub fn replace(&mut self, tables: NameTables, zones: Zones) {
+    /// Goes by other names and requests from now on, and by other networks; gives what the kernel half is to know of requests.
+    pub fn replace(&mut self, tables: NameTables, zones: Zones) -> Vec<Told> {
         self.tables = tables;
-        self.requests = Shared::default();
         self.zones = zones;
         self.naming.forget_identities();
         self.identities.clear();
+        self.requests.replace(&self.tables.routes)
     }
 
     pub const fn tables(&self) -> &NameTables {
@@ -156,7 +123,7 @@ impl Names {
         };
         match capture.kind {
             CaptureKind::Request => match decode::request(&capture) {
-                Some(line) => self.request(capture.flow(), &line),
+                Some(note) => self.request(capture.flow(), &note),
                 None => self.undecoded += 1,
             },
             CaptureKind::Fields => match decode::fields(&capture) {
@@ -176,23 +143,53 @@ impl Names {
         let end = is_cut.then_some(FieldPart::Lost);
         let (requests, routes) = (&mut self.requests, &self.tables.routes);
         let parts = fields.by_ref().chain(end);
-        self.naming.fields(flow, begins, parts, |request| {
+        let begun = self.naming.fields(flow, begins, parts, |request| {
             requests.typed(routes, request)
         });
+        self.requests.count(TypedWhere::User, begun);
         if is_cut || !fields.is_at_end() {
             self.undecoded += 1;
         }
     }
 
     /// Takes in one request; its path ends here.
-    fn request(&mut self, flow: FlowKey, line: &RequestLine<'_>) {
-        let request = Request {
-            method: line.method,
-            path: line.path,
-            is_cut: line.is_cut,
+    fn request(&mut self, flow: FlowKey, note: &RequestNote<'_>) {
+        let typed = match note.what {
+            RequestWhat::Line {
+                method,
+                path,
+                is_cut,
+            } => {
+                let request = Request {
+                    method,
+                    path,
+                    is_cut,
+                };
+                self.requests.line(&self.tables.routes, &request)
+            }
+            RequestWhat::Known(number) => {
+                let typed = self.requests.known(number);
+                self.undecoded += u64::from(typed.is_none());
+                typed
+            }
         };
-        let typed = self.requests.typed(&self.tables.routes, &request);
-        self.naming.request(flow, line.begins, typed);
+        self.naming.request(flow, note.begins, typed);
+    }
+
+    /// Says which requests the kernel half, which hashes lines by these keys, is to know by itself.
+    pub fn begin_typing(&mut self, keys: [u64; 2]) -> Vec<Told> {
+        self.requests = Typing::new(keys);
+        self.requests.replace(&self.tables.routes)
+    }
+
+    /// What the kernel half has to be told of lines since the last call.
+    pub fn learned(&mut self) -> Learned {
+        self.requests.learned()
+    }
+
+    /// Requests by what typed them, in the order of [`TypedWhere::ALL`].
+    pub const fn typed(&self) -> [u64; WHERE] {
+        self.requests.counts()
     }
 
     /// See [`Naming::next_kind`].
@@ -295,6 +292,7 @@ impl Agent {
         let names = self.tables.names.get_mut();
         names.begin(now.monotonic_ns);
         self.probe.read_captures(|record| names.take(record));
+        self.probe.learn_routes(&names.learned());
     }
 }
 

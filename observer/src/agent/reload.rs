@@ -194,8 +194,10 @@ impl Agent {
             self.probe.replace_addresses(&told)?;
             catalogue.take(addresses, numbers);
         }
-        current.replace(names, networks.zones);
-        let version = context::catalog_version(catalogue.table(), current.tables());
+        let routes = current.replace(names, networks.zones);
+        self.tell_routes(&routes);
+        let current = self.tables.names.get_mut().tables();
+        let version = context::catalog_version(self.tables.catalogue.table(), current);
         eprintln!("observer: catalogue `{version}` is in force");
         self.context = Arc::new(RecordContext {
             catalog_version: Some(version),

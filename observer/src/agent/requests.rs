@@ -11,7 +11,10 @@ use observer_core::{decode::Note, model::kernel::Losses};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Agent, clock};
-use crate::libraries::{HEARD_MAX, Libraries, Looked};
+use crate::{
+    libraries::{HEARD_MAX, Libraries, Looked},
+    probe::Told,
+};
 
 /// Time between two looks at processes.
 pub const LOOK: Duration = Duration::from_secs(1);
@@ -78,6 +81,13 @@ impl Plaintext {
 }
 
 impl Agent {
+    /// Tells the kernel half which requests it is to know by itself. One that it does not know is handed over.
+    pub(super) fn tell_routes(&mut self, routes: &[Told]) {
+        if let Err(error) = self.probe.replace_routes(routes) {
+            eprintln!("observer: goes on with requests' paths handed over: {error:#}");
+        }
+    }
+
     /// Begins a look at processes that are new, or due again.
     pub(super) fn look_for_plaintext(&mut self) {
         if !self.probe.reads_plaintext() {

@@ -9,7 +9,7 @@ use observer_core::{
     model::{
         identity::Word,
         kernel::ProgramRunTime,
-        names::{BlindReason, Fault, UNKNOWN, UnpricedReason},
+        names::{BlindReason, Fault, TypedWhere, UNKNOWN, UnpricedReason},
     },
 };
 use prometheus::{
@@ -22,7 +22,7 @@ use super::{
     declare::{
         BALANCE_BYTES, BLIND_BYTES, BPF_RUN_SECONDS, BUILD_INFO, DEGRADED, EVENTS_LOST,
         EXEMPTION_END, FAULTS, INTERFACE_BYTES, Kind, Metric, OF_SNAPSHOT, RELOAD_SUCCESS,
-        REMAINDER_BYTES, SERIES_EXPIRED, SERIES_OVERFLOW, UNPRICED_BYTES, declared,
+        REMAINDER_BYTES, REQUESTS_TYPED, SERIES_EXPIRED, SERIES_OVERFLOW, UNPRICED_BYTES, declared,
     },
     published,
 };
@@ -236,6 +236,7 @@ fn of_snapshot(snapshot: &Snapshot) -> Vec<proto::MetricFamily> {
         losses(snapshot),
         blind(snapshot),
         unpriced(snapshot),
+        requests_typed(snapshot),
         single(SERIES_OVERFLOW, snapshot.series.overflowed as f64),
         single(SERIES_EXPIRED, snapshot.series.expired as f64),
     ]);
@@ -313,6 +314,14 @@ fn unpriced(snapshot: &Snapshot) -> proto::MetricFamily {
         .zip(snapshot.series.unpriced_bytes)
     {
         family.add(&[reason.word()], bytes as f64);
+    }
+    family.finish()
+}
+
+fn requests_typed(snapshot: &Snapshot) -> proto::MetricFamily {
+    let mut family = Family::new(REQUESTS_TYPED);
+    for (place, requests) in TypedWhere::ALL.iter().zip(&snapshot.requests_typed) {
+        family.add(&[place.word()], *requests as f64);
     }
     family.finish()
 }

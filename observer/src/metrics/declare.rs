@@ -242,6 +242,15 @@ pub const UNPRICED_BYTES: Metric = Metric {
     buckets_us: &[],
 };
 
+pub const REQUESTS_TYPED: Metric = Metric {
+    name: "observer_requests_typed_total",
+    kind: Kind::Counter,
+    unit: "requests",
+    help: "Requests of clients by what told their kind: the kernel half by itself, the agent by method and path, the kernel half by what it had learned of the same line.",
+    labels: &["where"],
+    buckets_us: &[],
+};
+
 pub const FAULTS: Metric = Metric {
     name: "observer_faults_total",
     kind: Kind::Counter,
@@ -404,6 +413,7 @@ pub const OF_SNAPSHOT: &[Metric] = &[
     EVENTS_LOST,
     BLIND_BYTES,
     UNPRICED_BYTES,
+    REQUESTS_TYPED,
     FAULTS,
     DEGRADED,
     SERIES_OVERFLOW,

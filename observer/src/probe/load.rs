@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    hash::{BuildHasher as _, RandomState},
     path::{Path, PathBuf},
 };
 
@@ -80,6 +81,8 @@ pub struct Loaded {
     pub refused: Vec<(String, String)>,
     /// The maps were there already: their totals go on.
     pub reused: bool,
+    /// By which lines of requests are hashed.
+    pub line_keys: [u64; 2],
 }
 
 /// Directory for the pins of this build's shape.
@@ -101,6 +104,7 @@ pub fn pin_directory(base: &Path) -> PathBuf {
 pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
     let reused = pins.map(prepare_pins).transpose()?.unwrap_or(false);
     let constants = Constants::of_this_kernel();
+    let line_keys = constants.line_keys;
     let (ebpf, refused) = match load_all(pins, limits, &constants, limits.captures) {
         // Where programs with calls of their own may not end in others, they count without.
         Err(error) if limits.captures => {
@@ -115,6 +119,7 @@ pub fn load(pins: Option<&Path>, limits: &Limits) -> Result<Loaded> {
         ebpf,
         refused,
         reused,
+        line_keys,
     })
 }
 
@@ -170,6 +175,8 @@ struct Constants {
     rtt_min_us: u32,
     /// Offset + 1 of each of [`FIELDS`].
     fields: Vec<u32>,
+    /// Of this agent alone.
+    line_keys: [u64; 2],
 }
 
 impl Constants {
@@ -225,6 +232,7 @@ impl Constants {
                 .iter()
                 .map(|offset| offset.map_or(0, |offset| offset + 1))
                 .collect(),
+            line_keys: [0, 1].map(|nth: u8| RandomState::new().hash_one(nth)),
         }
     }
 }
@@ -249,6 +257,7 @@ fn load_object(
         .override_global("RTT_MIN_US_OFFSET", &constants.rtt_min_us, true)
         .override_global("FIELD_OFFSETS", constants.fields.as_slice(), true)
         .override_global("EVENTS_WAKEUP_BYTES", &wakeup_bytes, true)
+        .override_global("LINE_KEYS", constants.line_keys.as_slice(), true)
         .override_global("CAPTURES_ON", &captures_on, true)
         .override_global("REQUESTS_ON", &requests_on, true)
         .map_max_entries("UDP_FLOWS", limits.udp_flows)

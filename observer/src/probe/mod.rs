@@ -28,6 +28,7 @@ mod prefixes;
 mod read;
 mod ring;
 pub mod route;
+mod routes;
 mod rows;
 mod sys;
 mod uplink;
@@ -53,6 +54,7 @@ use self::{
 pub use self::{
     prefixes::{Addresses, Prefix},
     read::loaded_programs_of_ours,
+    routes::{Learned, Told},
 };
 
 /// Sizes that an operator may change.
@@ -138,6 +140,8 @@ pub struct Probe {
     plaintext: plaintext::Plaintext,
     control: Array<MapData, u32>,
     prefixes: prefixes::Prefixes,
+    routes: routes::Routes,
+    line_keys: [u64; 2],
     programs: Vec<(String, u32)>,
     #[cfg(kernel_log)]
     messages: messages::Messages,
@@ -178,6 +182,7 @@ impl Probe {
             mut ebpf,
             refused,
             reused,
+            line_keys,
         } = load::load(pins.as_deref(), &settings.limits)?;
 
         let mut prefixes = prefixes::Prefixes::take(&mut ebpf)?;
@@ -194,6 +199,7 @@ impl Probe {
         }
         let captures = captures::Captures::open(&mut ebpf, &refused)?;
         let notes = notes::Notes::open(&mut ebpf, &refused)?;
+        let routes = routes::Routes::open(&mut ebpf)?;
         let flows = if is_loaded(&refused, "read_flows") {
             Some(FlowReader::open(&mut ebpf)?)
         } else {
@@ -226,6 +232,8 @@ impl Probe {
             notes,
             control,
             prefixes,
+            routes,
+            line_keys,
             programs,
             #[cfg(kernel_log)]
             messages: messages::Messages::open(&mut ebpf)?,
@@ -241,6 +249,24 @@ impl Probe {
     /// Where the kernel refuses a part of it; what was done is undone as far as it goes.
     pub fn replace_addresses(&mut self, addresses: &Addresses) -> Result<()> {
         self.prefixes.replace(addresses)
+    }
+
+    /// By which the kernel half hashes lines of requests.
+    pub const fn line_keys(&self) -> [u64; 2] {
+        self.line_keys
+    }
+
+    /// Says which requests the kernel half knows by itself from now on.
+    ///
+    /// # Errors
+    /// Where the kernel refuses a part of it; what it does not know is handed over.
+    pub fn replace_routes(&mut self, routes: &[Told]) -> Result<()> {
+        self.routes.replace(routes)
+    }
+
+    /// Says which lines of requests the kernel half has been told of.
+    pub fn learn_routes(&mut self, learned: &Learned) {
+        self.routes.learn(learned);
     }
 
     /// Prints to standard error what the programs told since the last call; debug builds alone.

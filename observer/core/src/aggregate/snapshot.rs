@@ -29,6 +29,9 @@ pub struct Snapshot {
     pub interfaces: Vec<InterfaceTotal>,
     pub balances: Vec<BalanceReport>,
     pub losses: Losses,
+    /// Requests by what typed them, in the order of [`TypedWhere::ALL`](crate::model::names::TypedWhere::ALL); empty where none is
+    /// looked for.
+    pub requests_typed: Vec<u64>,
 }
 
 /// Remainders that are exported with their cloud; further ones have `other` instead, of which there can be no more than
@@ -118,6 +121,7 @@ impl Totals {
                 .collect(),
             losses: readings.losses,
             series: readings.series,
+            requests_typed: Vec::new(),
         }
     }
 

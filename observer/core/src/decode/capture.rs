@@ -10,7 +10,7 @@ use super::{
     totals::{endpoint, known, protocol},
     wire::Wire,
 };
-use crate::model::signal::{Capture, CaptureKind, RequestLine};
+use crate::model::signal::{Capture, CaptureKind, RequestNote, RequestWhat};
 
 /// A record of the ring of captures.
 ///
@@ -69,18 +69,25 @@ pub fn capture(record: &[u8]) -> Result<Capture<'_>, DecodeError> {
 
 /// What a capture of a request says; `None` where it is no request's, or its bytes are no method and path.
 #[must_use]
-pub fn request<'a>(capture: &Capture<'a>) -> Option<RequestLine<'a>> {
+pub fn request<'a>(capture: &Capture<'a>) -> Option<RequestNote<'a>> {
     if capture.kind != CaptureKind::Request {
         return None;
     }
     let boundary = Boundary::read(capture.bytes)?;
     let line = capture.bytes.get(size_of::<Boundary>()..)?;
-    let (method, path) = str::from_utf8(line).ok()?.split_once(' ')?;
-    Some(RequestLine {
+    let what = if boundary.route == 0 {
+        let (method, path) = str::from_utf8(line).ok()?.split_once(' ')?;
+        RequestWhat::Line {
+            method,
+            path,
+            is_cut: capture.cut,
+        }
+    } else {
+        RequestWhat::Known(boundary.route)
+    };
+    Some(RequestNote {
         begins: [boundary.sent, boundary.received],
-        method,
-        path,
-        is_cut: capture.cut,
+        what,
     })
 }
 
@@ -97,20 +104,34 @@ mod tests {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 443,
         };
-        let mut boundary = 5_u64.to_ne_bytes().to_vec();
-        boundary.extend(7_u64.to_ne_bytes());
-        for (kind, line, expected) in [
+        let boundary = |route: u32| {
+            let mut bytes = 5_u64.to_ne_bytes().to_vec();
+            bytes.extend(7_u64.to_ne_bytes());
+            bytes.extend(route.to_ne_bytes());
+            bytes.extend([0; 4]);
+            bytes
+        };
+        let line = |method, path| {
+            Some(RequestWhat::Line {
+                method,
+                path,
+                is_cut: false,
+            })
+        };
+        for (kind, route, text, expected) in [
             (
                 CaptureKind::Request,
+                0,
                 "POST /v1/responses",
-                Some(("POST", "/v1/responses")),
+                line("POST", "/v1/responses"),
             ),
-            (CaptureKind::Request, "GET ", Some(("GET", ""))),
-            (CaptureKind::Request, "GET", None),
-            (CaptureKind::Request, "", None),
-            (CaptureKind::Host, "GET /", None),
+            (CaptureKind::Request, 0, "GET ", line("GET", "")),
+            (CaptureKind::Request, 0, "GET", None),
+            (CaptureKind::Request, 0, "", None),
+            (CaptureKind::Request, 9, "", Some(RequestWhat::Known(9))),
+            (CaptureKind::Host, 0, "GET /", None),
         ] {
-            let bytes = [boundary.as_slice(), line.as_bytes()].concat();
+            let bytes = [boundary(route).as_slice(), text.as_bytes()].concat();
             let capture = Capture {
                 cookie: 1,
                 netns_cookie: None,
@@ -123,19 +144,17 @@ mod tests {
                 cut: false,
                 bytes: &bytes,
             };
-            let expected = expected.map(|(method, path)| RequestLine {
+            let expected = expected.map(|what| RequestNote {
                 begins: [5, 7],
-                method,
-                path,
-                is_cut: false,
+                what,
             });
-            assert_eq!(request(&capture), expected, "{line}");
+            assert_eq!(request(&capture), expected, "{text}");
             let short = Capture {
-                bytes: &bytes[..15],
+                bytes: &bytes[..23],
                 ..capture
             };
             assert_eq!(request(&short), None);
-            let broken = [boundary.as_slice(), b"GET /\xff"].concat();
+            let broken = [boundary(0).as_slice(), b"GET /\xff"].concat();
             let broken = Capture {
                 bytes: &broken,
                 ..capture

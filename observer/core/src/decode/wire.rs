@@ -78,7 +78,7 @@ wire_structs! {
         initiator, ip_version, ready, flags_owner, _pad,
     }
     SlotKey { uplink, home, _pad, tag }
-    request::Boundary { sent, received }
+    request::Boundary { sent, received, route, _pad }
     capture::Head {
         cookie, netns_cookie, at_ns, local_address, remote_address, local_port, remote_port, kind, protocol, flags, _pad,
         offset, bytes,

@@ -100,19 +100,25 @@ impl Naming {
         }
     }
 
-    /// Takes in what is told of a flow's field blocks of HTTP/2, before which these payload bytes were sent and received.
+    /// Takes in what is told of a flow's field blocks of HTTP/2, before which these payload bytes were sent and received; says how
+    /// many requests began.
     pub fn fields<'a>(
         &mut self,
         key: FlowKey,
         begins: [u64; 2],
         parts: impl IntoIterator<Item = FieldPart<'a>>,
         typed: impl FnMut(&Request<'_>) -> Option<Arc<Typed>>,
-    ) {
+    ) -> u64 {
+        let mut begun = 0;
         if let Some(spoken) = self.spoken(key) {
             let blocks = spoken.blocks.get_or_insert_default();
             let requests = &mut spoken.requests;
-            blocks.take(parts, typed, |typed| requests.add_beside(begins, typed));
+            blocks.take(parts, typed, |typed| {
+                requests.add_beside(begins, typed);
+                begun += 1;
+            });
         }
+        begun
     }
 
     /// Goes on to the next kind of requests that ran beside others; false where there are no more.

@@ -3,6 +3,7 @@
 //! may run; the path itself is dropped. Knows no body and no header.
 
 mod compile;
+mod decided;
 mod model_id;
 mod spec;
 mod template;
@@ -11,10 +12,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 
-pub use self::compile::RouteError;
+pub use self::{compile::RouteError, decided::Decided};
 use self::{
     model_id::{ModelId, is_id},
-    template::{Fit, Fitted, Template},
+    template::{Fit, Fitted, Path, Template},
 };
 use super::name::NameIdentity;
 use crate::model::{
@@ -125,6 +126,14 @@ struct Row {
     vendor: Option<Word>,
 }
 
+/// What the rows of a host's dialects say of a request.
+enum Found {
+    Route(Route),
+    /// The rest of the path decides, and it is not known.
+    Open,
+    Nothing,
+}
+
 impl RouteTable {
     /// The table the product is built with.
     ///
@@ -172,39 +181,33 @@ impl RouteTable {
         let method = METHODS
             .into_iter()
             .find(|method| *method == request.method)?;
-        let path = of_target(request.path);
-        let mut routes = Vec::new();
-        for (host, dialects) in &self.hosts {
-            let mut dialects = dialects.iter();
-            if let Some(route) = dialects.find_map(|own| self.find(*own, method, path, request)) {
-                routes.push((*host, route));
+        let path = Path::new(of_target(request.path), request.is_cut);
+        let routes = self.hosts.iter().filter_map(|(host, dialects)| {
+            match self.find(dialects, method, &path) {
+                Found::Route(route) => Some((*host, route)),
+                Found::Open | Found::Nothing => None,
             }
-        }
+        });
         Some(Typed {
             method: method.into(),
-            routes,
+            routes: routes.collect(),
         })
     }
 
-    fn find(
-        &self,
-        dialect: Dialect,
-        method: &str,
-        path: &str,
-        request: &Request<'_>,
-    ) -> Option<Route> {
-        for row in self.rows.get(&dialect)? {
+    /// The first row that fits, of the dialects in their order.
+    fn find(&self, dialects: &[Dialect], method: &str, path: &Path<'_>) -> Found {
+        let rows = dialects.iter().filter_map(|own| self.rows.get(own));
+        for row in rows.flatten() {
             if !row.methods.is_empty() && !row.methods.contains(&method) {
                 continue;
             }
-            match row.template.fit(path, request.is_cut) {
-                Fit::Fits(fitted) => return Some(self.route(row, &fitted)),
-                // The rest of the path decides, and it is not known.
-                Fit::Open => return None,
+            match row.template.fit(path) {
+                Fit::Fits(fitted) => return Found::Route(self.route(row, &fitted)),
+                Fit::Open => return Found::Open,
                 Fit::No => {}
             }
         }
-        None
+        Found::Nothing
     }
 
     fn route(&self, row: &Row, fitted: &Fitted<'_>) -> Route {

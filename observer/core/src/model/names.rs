@@ -72,7 +72,7 @@ pub use contracts::{Severity, Verdict};
 pub use prices::{
     BilledDirection, CostAssumption, CostSide, PriceStatus, RateKind, UnpricedReason,
 };
-pub use requests::Streaming;
+pub use requests::{Streaming, TypedWhere};
 pub use series::{Label, SeriesMetric};
 
 /// What stands in a label, and in the few record fields that are never null, where nothing is known.

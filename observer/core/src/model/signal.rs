@@ -70,14 +70,24 @@ pub enum CaptureKind {
 
 /// One request of a client, as far as it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestLine<'a> {
+pub struct RequestNote<'a> {
     /// Payload bytes of the flow before it, sent and received.
     pub begins: [u64; 2],
-    pub method: &'a str,
-    /// Up to `?`.
-    pub path: &'a str,
-    /// More of the path followed.
-    pub is_cut: bool,
+    pub what: RequestWhat<'a>,
+}
+
+/// Which request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestWhat<'a> {
+    Line {
+        method: &'a str,
+        /// Up to `?`.
+        path: &'a str,
+        /// More of the path followed.
+        is_cut: bool,
+    },
+    /// The kernel half knows it by this number, and has kept the line.
+    Known(u32),
 }
 
 /// What is told of field blocks of HTTP/2 (RFC 7541), in the order in which they were sent.

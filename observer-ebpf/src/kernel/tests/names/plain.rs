@@ -1,9 +1,15 @@
 //! Plain requests and dialogues with proxies: the target leaves, and no credential.
 
-use observer_ebpf::abi::{capture, flag};
+use observer_ebpf::{
+    abi::{capture, flag, request::ROUTE_BYTES},
+    request::line_hash,
+};
 
 use super::{
-    super::super::{maps::REQUESTS_ON, platform::load},
+    super::super::{
+        maps::{LEARNED, REQUESTS_ON, ROUTES},
+        platform::{Key, load},
+    },
     ACK, DEVICE, boot, captures, connected, flags, hello, pass, records, send, tcp,
 };
 
@@ -127,7 +133,16 @@ fn requests_give_method_and_path_alone() {
         &long,
         "not a request",
         "DELETE /v1/files/f_1 HTTP/1.1\r\n\r\n",
+        "GET /v1/known?key=secret HTTP/1.1\r\n\r\n",
+        "GET /v1/learned/secret HTTP/1.1\r\n\r\n",
+        "GET /v1/learned/secreT HTTP/1.1\r\n\r\n",
     ];
+    let known = b"GET /v1/known";
+    let mut begins_so = [0; ROUTE_BYTES];
+    begins_so[..known.len()].copy_from_slice(known);
+    ROUTES.insert(&Key::new(8 * (known.len() as u32 + 1), begins_so), 3);
+    let learned = line_hash([0; 2], b"GET /v1/learned/secret");
+    LEARNED.insert(learned, 4, 0).expect("there is room");
     let (mut sent, mut received) = (0, 0);
     let mut begins = Vec::new();
     for request in asked {
@@ -145,28 +160,31 @@ fn requests_give_method_and_path_alone() {
             }
         }
     }
-    let found: Vec<(u64, u64, String)> = captures()
+    let found: Vec<(u64, u64, u64, String)> = captures()
         .into_iter()
         .filter(|(head, _)| head.kind == capture::REQUEST)
         .map(|(_, data)| {
             let number =
                 |at: usize| u64::from_ne_bytes(data[at..at + 8].try_into().expect("eight bytes"));
-            let line = String::from_utf8_lossy(&data[16..]).into_owned();
-            (number(0), number(8), line)
+            let line = String::from_utf8_lossy(&data[24..]).into_owned();
+            (number(0), number(8), number(16), line)
         })
         .collect();
     let lines = [
-        "GET /v1/files",
-        "POST /v1/responses",
-        &long[..256],
-        "",
-        "DELETE /v1/files/f_1",
+        (0, "GET /v1/files"),
+        (0, "POST /v1/responses"),
+        (0, &long[..256]),
+        (0, ""),
+        (0, "DELETE /v1/files/f_1"),
+        (3, ""),
+        (4, ""),
+        (0, "GET /v1/learned/secreT"),
     ];
-    let expected: Vec<(u64, u64, String)> = begins
+    let expected: Vec<(u64, u64, u64, String)> = begins
         .into_iter()
         .zip(lines)
-        .filter(|(_, line)| !line.is_empty())
-        .map(|((sent, received), line)| (sent, received, line.to_owned()))
+        .filter(|(_, line)| *line != (0, ""))
+        .map(|((sent, received), (route, line))| (sent, received, route, line.to_owned()))
         .collect();
     assert_eq!(found, expected);
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 /// Segments of one template.
 const SEGMENTS_MAX: usize = 16;
-/// Segments of a path that are looked at; one with more fits nothing.
+/// Segments of a path that are looked at; one with more is cut off there.
 const PATH_SEGMENTS_MAX: usize = 64;
 
 /// A path as it is compared.
@@ -28,6 +28,36 @@ enum Segment {
     },
     /// Any number of segments.
     Rest,
+}
+
+/// A path taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path<'p> {
+    /// `None` where it is none.
+    parts: Option<Vec<&'p str>>,
+    /// More of it followed.
+    is_cut: bool,
+}
+
+impl<'p> Path<'p> {
+    pub fn new(path: &'p str, is_cut: bool) -> Self {
+        let Some(rest) = path.strip_prefix('/') else {
+            return Self {
+                parts: None,
+                is_cut,
+            };
+        };
+        let mut parts: Vec<&str> = rest.split('/').take(PATH_SEGMENTS_MAX + 1).collect();
+        let is_cut = is_cut || parts.len() > PATH_SEGMENTS_MAX;
+        // Where a path was cut off its last segment may go on; `/sessions/` is `/sessions`.
+        if is_cut || (parts.len() > 1 && parts.last() == Some(&"")) {
+            parts.pop();
+        }
+        Self {
+            parts: Some(parts),
+            is_cut,
+        }
+    }
 }
 
 /// A path that fits.
@@ -74,24 +104,13 @@ impl Template {
         })
     }
 
-    /// The path, if it fits; `is_cut` where more of it followed.
-    pub fn fit<'p>(&self, path: &'p str, is_cut: bool) -> Fit<'p> {
-        let Some(rest) = path.strip_prefix('/') else {
+    /// The path, if it fits.
+    pub fn fit<'p>(&self, path: &Path<'p>) -> Fit<'p> {
+        let Some(parts) = &path.parts else {
             return Fit::No;
         };
-        let mut parts: Vec<&str> = rest.split('/').collect();
-        if parts.len() > PATH_SEGMENTS_MAX {
-            return Fit::No;
-        }
-        if is_cut {
-            // Where a path was cut off its last segment may go on.
-            parts.pop();
-        } else if parts.len() > 1 && parts.last() == Some(&"") {
-            // `/sessions/` is `/sessions`.
-            parts.pop();
-        }
         let mut fitted = Fitted::default();
-        let outcome = walk(&self.segments, &parts, is_cut, &mut fitted);
+        let outcome = walk(&self.segments, parts, path.is_cut, &mut fitted);
         match outcome {
             Walk::Fits => {
                 if fitted.text.is_empty() {
@@ -102,6 +121,42 @@ impl Template {
             Walk::Open => Fit::Open,
             Walk::No => Fit::No,
         }
+    }
+}
+
+/// What paths that fit a template may begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    /// Whole segments of literal text, each with its slash.
+    pub text: String,
+    /// More may follow behind another slash.
+    pub goes_on: bool,
+}
+
+impl Template {
+    /// Literal text up to each segment that is all literal, and to none, up to the first one that is not.
+    pub fn beginnings(&self) -> Vec<Beginning> {
+        let mut all = vec![Beginning {
+            text: String::new(),
+            goes_on: true,
+        }];
+        let mut last = 0;
+        for (nth, segment) in self.segments.iter().enumerate() {
+            let Segment::Words(words) = segment else {
+                break;
+            };
+            let goes_on = nth + 1 < self.segments.len();
+            let before = last..all.len();
+            last = all.len();
+            for at in before {
+                let text = all[at].text.clone();
+                all.extend(words.iter().map(|word| Beginning {
+                    text: format!("{text}/{word}"),
+                    goes_on,
+                }));
+            }
+        }
+        all
     }
 }
 
@@ -294,7 +349,7 @@ mod tests {
 
     fn fitted(template: &str, path: &str, is_cut: bool) -> String {
         let template = Template::parse(template, &sets()).expect(template);
-        match template.fit(path, is_cut) {
+        match template.fit(&Path::new(path, is_cut)) {
             Fit::Fits(fitted) => {
                 let captures = fitted.captures.iter();
                 captures.fold(fitted.text, |text, (name, found)| {
@@ -414,6 +469,6 @@ mod tests {
         let template = Template::parse("/a/**/b/**/c", &BTreeMap::new());
         let template = template.expect("a template");
         let path = format!("/a{}", "/b".repeat(50_000));
-        assert_eq!(template.fit(&path, false), Fit::No);
+        assert_eq!(template.fit(&Path::new(&path, false)), Fit::Open);
     }
 }

@@ -19,3 +19,15 @@ words! {
         Bidirectional = "bidirectional",
     }
 }
+
+words! {
+    /// What says which request it is.
+    TypedWhere {
+        /// The kernel half, by the beginning of its line.
+        Kernel = "kernel",
+        /// The agent, by its line.
+        User = "user",
+        /// The kernel half, that was told of the same line before.
+        Cache = "cache",
+    }
+}
