@@ -11,7 +11,7 @@ pub mod request;
 use core::mem::{offset_of, size_of};
 
 /// Raised by hand whenever a struct, a constant's meaning or a map's declaration in this crate changes.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Index of the sent half of every `[_; 2]` counter.
 pub const EGRESS: usize = 0;
@@ -142,7 +142,7 @@ pub struct Way {
 /// Sending and receiving often happen on two CPUs, and a line that both write takes longer than all the counting. So what
 /// each writes for every packet has a line of its own, and what both read is written rarely. The kernel puts the value 8
 /// bytes behind the start of a line (`bpf_local_storage_data`), which it reads to find the value: lines begin at the
-/// offsets 56, 120 and 184, and the first is one that is read for every packet anyway.
+/// offsets 56, 120, 184 and 248, and the first is one that is read for every packet anyway.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow {
@@ -223,6 +223,29 @@ pub struct Flow {
     /// `bytes_received` of the TCP socket, its lower half, when the first payload after an answer left: where the next
     /// answer begins.
     pub asked_received: u32,
+
+    // Written by received payload, where the client is heard to speak TLS, HTTP or to a proxy.
+    /// When the last byte left of the request whose answer is under way, CLOCK_MONOTONIC ns; 0 = none.
+    pub asked_ns: u64,
+    /// When payload was last received, ns; 0 = none.
+    pub answered_ns: u64,
+    /// Pauses of the answer so far, of a millisecond and more.
+    pub pauses: u32,
+    /// The longest of them but the first, which is the server's own.
+    pub pause_us: u32,
+    /// The answer before the last request.
+    pub before: Answer,
+    pub _pad: u32,
+}
+
+/// Times of one answer, from the last byte of its request on. Microseconds; 0 = not known.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    pub first_byte_us: u32,
+    pub last_byte_us: u32,
+    /// The longest pause between payload and payload.
+    pub chunk_gap_us: u32,
 }
 
 impl Flow {
@@ -250,14 +273,16 @@ impl Flow {
     }
 }
 
-/// The storage budget: option memory is shared with MSG_ZEROCOPY and filters (design, section 4).
-const _: () = assert!(size_of::<Flow>() <= 256);
+/// The storage budget: option memory is shared with MSG_ZEROCOPY and filters. With what the kernel puts before it (72 bytes) a
+/// value of 256 bytes takes an allocation of 512 already.
+const _: () = assert!(size_of::<Flow>() <= 296);
 const _: () = assert!(size_of::<Flow>().is_multiple_of(8));
 /// The lines of the cache.
 const _: () = assert!(
     offset_of!(Flow, sent) == 56
         && offset_of!(Flow, request_ns) == 120
         && offset_of!(Flow, received) == 184
+        && offset_of!(Flow, asked_ns) == 256
 );
 /// The kernel half reads and writes addresses as two words.
 const _: () =

@@ -2,7 +2,7 @@
 //! read the fields from socket storage and write them back. Knows no map and no helper.
 
 use crate::{
-    abi::{Home, flag},
+    abi::{Answer, Flow, Home, flag},
     packet::{Headers, Size, protocol, tcp_flag},
 };
 
@@ -125,6 +125,61 @@ pub fn tcp_received(
         received.request_ns = 0;
     }
     received
+}
+
+/// How an answer goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    pub asked_ns: u64,
+    pub answered_ns: u64,
+    pub pauses: u32,
+    pub pause_us: u32,
+}
+
+/// Payload nearer together than this is one chunk of an answer.
+const PAUSE_LEAST_NS: u64 = 1_000_000;
+
+/// Payload was received at `now_ns`, of an answer to what had left at `request_ns` if it is the first of it, else 0.
+#[inline(always)]
+#[must_use]
+pub fn answered(mut pace: Pace, request_ns: u64, now_ns: u64) -> Pace {
+    if request_ns != 0 {
+        return Pace {
+            asked_ns: request_ns,
+            answered_ns: now_ns,
+            pauses: 0,
+            pause_us: 0,
+        };
+    }
+    let pause_ns = now_ns.saturating_sub(pace.answered_ns);
+    if pace.answered_ns != 0 && pause_ns >= PAUSE_LEAST_NS {
+        let pause_us = elapsed_us(pace.answered_ns, now_ns);
+        // Behind a header, or a ticket for the next session, the first one is the time that the server takes.
+        if pace.pauses != 0 && pause_us > pace.pause_us {
+            pace.pause_us = pause_us;
+        }
+        pace.pauses = pace.pauses.saturating_add(1);
+    }
+    if now_ns > pace.answered_ns {
+        pace.answered_ns = now_ns;
+    }
+    pace
+}
+
+/// The answer so far.
+#[inline(always)]
+#[must_use]
+pub fn answer(flow: &Flow) -> Answer {
+    let last_byte_us = if flow.asked_ns != 0 && flow.answered_ns >= flow.asked_ns {
+        elapsed_us(flow.asked_ns, flow.answered_ns)
+    } else {
+        0
+    };
+    Answer {
+        first_byte_us: flow.first_byte_us,
+        last_byte_us,
+        chunk_gap_us: flow.pause_us,
+    }
 }
 
 /// Payload received in order, given the socket's `bytes_received`, which counts the peer's FIN as a byte.
@@ -343,6 +398,47 @@ mod tests {
         };
         let received = tcp_received(received, &headers, &size, || 5_077);
         assert_eq!((received.first_byte_us, received.request_ns), (5, 0));
+    }
+
+    #[test]
+    fn the_longest_pause_is_behind_the_first() {
+        const MS: u64 = 1_000_000;
+        let mut pace = Pace::default();
+        // When it came in ms, whether it is the first of an answer, and what is known then.
+        for (at_ms, asked_ms, expected) in [
+            (10, 3, (3, 10, 0, 0)),
+            // One chunk in two packets.
+            (10, 0, (3, 10, 0, 0)),
+            (500, 0, (3, 500, 1, 0)),
+            (520, 0, (3, 520, 2, 20_000)),
+            (550, 0, (3, 550, 3, 30_000)),
+            (560, 0, (3, 560, 4, 30_000)),
+            // Another CPU's clock.
+            (559, 0, (3, 560, 4, 30_000)),
+            (900, 800, (800, 900, 0, 0)),
+        ] {
+            pace = answered(pace, asked_ms * MS, at_ms * MS);
+            let found = (pace.asked_ns / MS, pace.answered_ns / MS);
+            assert_eq!(
+                (found.0, found.1, pace.pauses, pace.pause_us),
+                expected,
+                "{at_ms}"
+            );
+        }
+        let flow = Flow {
+            asked_ns: 800 * MS,
+            answered_ns: 950 * MS,
+            first_byte_us: 100_000,
+            pause_us: 7,
+            ..Flow::default()
+        };
+        let expected = Answer {
+            first_byte_us: 100_000,
+            last_byte_us: 150_000,
+            chunk_gap_us: 7,
+        };
+        assert_eq!(answer(&flow), expected);
+        assert_eq!(answer(&Flow::default()), Answer::default());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use core::mem::size_of;
 
-use super::capture::Head;
+use super::{Answer, capture::Head};
 
 /// Bytes of method and path that are handed over at the most; longer ones are cut.
 pub const LINE_BYTES: usize = 256;
@@ -34,7 +34,8 @@ pub struct Boundary {
     /// Number of what the kernel half knows the request to be, by the table that user space put there: then no line follows. 0 = not
     /// known.
     pub route: u32,
-    pub _pad: u32,
+    /// What was answered before it; of HTTP/1.
+    pub answer: Answer,
 }
 
 /// How far a request line has been seen.
@@ -116,7 +117,7 @@ impl Default for Write {
     }
 }
 
-const _: () = assert!(size_of::<Boundary>() == 24);
+const _: () = assert!(size_of::<Boundary>() == 32);
 /// Head, boundary and line are handed over as they lie.
 const _: () = assert!(
     core::mem::offset_of!(Write, line)

@@ -7,7 +7,10 @@
 
 use observer_ebpf::{
     abi::{EGRESS, Flow, Home, INGRESS, Lost, capture::INITIALS_MAX, flag, initiator},
-    account::{Received, Sent, is_counted, received_payload, tcp_received, tcp_sent},
+    account::{
+        Pace, Received, Sent, answer, answered, is_counted, received_payload, tcp_received,
+        tcp_sent,
+    },
     packet::{Headers, Packet, Size, headers, protocol, size, tcp_flag, usual_headers},
 };
 
@@ -25,6 +28,9 @@ const PASS: i32 = 1;
 const LOOPBACK: u32 = 1;
 
 const TCP_LISTEN: u32 = 10;
+
+/// What a client has said is understood so far that its answers are timed.
+const HEARD: u16 = (flag::TLS | flag::HTTP | flag::PROXY) as u16;
 
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::cgroup_skb(egress))]
 pub fn count_egress(ctx: SkBuffContext) -> i32 {
@@ -185,9 +191,12 @@ unsafe fn tcp_egress(
         // What a server waits for is its client's next thought, not a first byte.
         if sent.request_ns != before.request_ns && (*flow).initiator != initiator::REMOTE {
             (*flow).request_ns = sent.request_ns;
-            if before.request_ns == 0 && maps::requests_on() != 0 {
-                note_asked(flow, sk);
-                begins = sent.flags & flag::HTTP as u16 != 0;
+            if before.request_ns == 0 {
+                (*flow).before = answer(&*flow);
+                if maps::requests_on() != 0 {
+                    note_asked(flow, sk);
+                    begins = sent.flags & flag::HTTP as u16 != 0;
+                }
             }
         }
         let way = &raw mut (*flow).sent;
@@ -225,6 +234,25 @@ unsafe fn note_asked(flow: *mut Flow, sk: *mut bpf_sock) {
     }
 }
 
+/// Notes how an answer goes on. Two CPUs may do so at the same time: nothing has to add up.
+#[inline(always)]
+unsafe fn note_answered(flow: *mut Flow, request_ns: u64, now_ns: u64) {
+    // SAFETY: `flow` is live storage.
+    unsafe {
+        let before = Pace {
+            asked_ns: (*flow).asked_ns,
+            answered_ns: (*flow).answered_ns,
+            pauses: (*flow).pauses,
+            pause_us: (*flow).pause_us,
+        };
+        let pace = answered(before, request_ns, now_ns);
+        (*flow).asked_ns = pace.asked_ns;
+        (*flow).answered_ns = pace.answered_ns;
+        (*flow).pauses = pace.pauses;
+        (*flow).pause_us = pace.pause_us;
+    }
+}
+
 /// Runs before the socket lock, on any CPU.
 #[inline(always)]
 unsafe fn tcp_ingress(flow: *mut Flow, headers: &Headers, size: &Size) {
@@ -240,7 +268,23 @@ unsafe fn tcp_ingress(flow: *mut Flow, headers: &Headers, size: &Size) {
             },
             first_byte_us: 0,
         };
-        let received = tcp_received(before, headers, size, || bpf_ktime_get_ns());
+        let is_heard = (*flow).flags_locked & HEARD != 0;
+        let now_ns =
+            if is_heard && size.payload_bytes != 0 && (*flow).initiator != initiator::REMOTE {
+                bpf_ktime_get_ns()
+            } else {
+                0
+            };
+        let received = tcp_received(before, headers, size, || {
+            if now_ns == 0 {
+                bpf_ktime_get_ns()
+            } else {
+                now_ns
+            }
+        });
+        if now_ns != 0 {
+            note_answered(flow, before.request_ns, now_ns);
+        }
         if received.flags != before.flags {
             (*flow).flags_ingress = received.flags;
         }

@@ -3,7 +3,7 @@
 use core::ptr;
 
 use observer_ebpf::{
-    abi::{Flow, Home, Lost, flag, initiator},
+    abi::{Answer, Flow, Home, Lost, flag, initiator},
     packet::{Headers, protocol},
 };
 
@@ -126,4 +126,18 @@ pub fn report_end(flow: *mut Flow) -> u64 {
         }
     }
     0
+}
+
+/// What was answered before the last request, once.
+///
+/// # Safety
+/// `flow` is live storage.
+#[inline(always)]
+pub unsafe fn answer_before(flow: *mut Flow) -> Answer {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let before = (*flow).before;
+        (*flow).before = Answer::default();
+        before
+    }
 }

@@ -22,6 +22,7 @@ use super::{
     capture::{
         Scratch, bounded, first_bytes, give_room, hand_over, head_of_flow, take_room, wipe, words,
     },
+    flow::answer_before,
     look::Sent,
     maps::{lose, requests_on},
     platform::{__sk_buff, bpf_skb_load_bytes, bpf_sock, bpf_tcp_sock},
@@ -51,6 +52,7 @@ pub unsafe fn look(flow: *mut Flow, sk: *mut bpf_sock, skb: *mut __sk_buff, sent
         let boundary = words(scratch).cast::<Boundary>();
         (*boundary).sent = sent.offset;
         (*boundary).received = received.saturating_sub((*flow).received_base);
+        (*boundary).answer = answer_before(flow);
         if line(skb, scratch, sent.at, sent.length) == 0 {
             lose(Lost::Request);
         }

@@ -9,18 +9,20 @@ use core::{ffi::c_void, mem::size_of, ptr};
 
 use observer_ebpf::{
     abi::{
-        Flow, Lost,
+        Answer, Flow, Lost,
         capture::{CUT, FIELDS, REQUEST},
         field::Field,
         flag,
         request::{Boundary, LINE_BYTES, ROOM_BYTES, Write, state},
     },
+    account::answer,
     packet::protocol,
     request::{fits, is_short, offset_of, whole},
 };
 
 use super::{
     capture::{fill_head, output},
+    flow::answer_before,
     http2::holds_request,
     maps::{CONNECTIONS, WRITES, lose},
     peek,
@@ -202,6 +204,13 @@ unsafe fn fill(write: *mut Write, flow: *mut Flow, sk: u64, length: u32) {
             received_now
         };
         (*boundary).received = received.saturating_sub((*flow).received_base);
+        (*boundary).answer = if (*write).is_fields != 0 {
+            Answer::default()
+        } else if is_on_its_way {
+            answer_before(flow)
+        } else {
+            answer(&*flow)
+        };
     }
 }
 

@@ -6,7 +6,7 @@ use std::{env, fs, hint::black_box, mem::offset_of, sync::Arc, time::Instant};
 use observer_core::{
     decode,
     model::{
-        flow::{FlowTotals, Translation},
+        flow::{Answer, FlowTotals, Translation},
         identity::Identity,
         kernel::{Losses, UplinkIndex},
         lookup::Lookup,
@@ -171,6 +171,10 @@ impl Lookup for Tables {
     }
 
     fn requests(&self, _: &FlowTotals) -> Option<u64> {
+        None
+    }
+
+    fn answers(&self, _: &FlowTotals) -> Option<Vec<Answer>> {
         None
     }
 

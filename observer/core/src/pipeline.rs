@@ -18,7 +18,7 @@ use crate::{
         live::Judge,
     },
     model::{
-        flow::{FlowKey, FlowTotals, RemoteKey},
+        flow::{Answer, FlowKey, FlowTotals, RemoteKey},
         kernel::{Losses, SlotTotals, UplinkIndex},
         lookup::Lookup,
         names::LossPlace,
@@ -338,6 +338,25 @@ impl Pipeline {
         let uplinks = uplinks(flow, lookup);
         self.credit.record(uplinks, flow.tag, &change.counters);
         let mut record = self.record(flow, change, interval, lookup);
+        let answers = lookup.answers(flow);
+        let mut fresh = change.fresh;
+        if let Some(answers) = &answers {
+            // Told by request; the last one is over when the flow is.
+            let answer = if change.ends {
+                flow.timing.answer()
+            } else {
+                Answer::default()
+            };
+            fresh.put_answer(answer);
+            fresh.before = Answer::default();
+            let timing = &mut record.totals.timing;
+            if let Some(last) = answers
+                .last()
+                .filter(|_| timing.answer() == Answer::default())
+            {
+                timing.put_answer(*last);
+            }
+        }
         // What crosses no uplink is on nobody's bill.
         if uplinks.iter().any(Option::is_some) {
             let pricing = self.pricing.as_mut();
@@ -352,7 +371,8 @@ impl Pipeline {
             verdicts: record.verdicts.as_ref(),
             requests: record.requests.unwrap_or_default(),
             ended: change.ends.then_some(change.outcome),
-            fresh: change.fresh,
+            fresh,
+            answers: answers.as_deref().unwrap_or_default(),
         };
         self.series.record(&recorded, now.monotonic_ns);
         record

@@ -22,7 +22,10 @@ use observer_core::{
     model::names::ApiFamily,
 };
 use observer_ebpf::{
-    abi::{http2::Frames, request::ROOM_BYTES},
+    abi::{
+        http2::Frames,
+        request::{Boundary, ROOM_BYTES},
+    },
     http2::Output,
     huffman::{self, BROKEN, SYMBOL, Steps},
 };
@@ -370,7 +373,7 @@ fn read(told: &[(Vec<u8>, bool)], routes: &RouteTable) -> Vec<Option<(String, St
     let mut blocks = Blocks::default();
     let mut requests = Vec::new();
     for (bytes, cut) in told {
-        let bytes = [&[0; 16], bytes.as_slice()].concat();
+        let bytes = [&[0; size_of::<Boundary>()], bytes.as_slice()].concat();
         let mut fields = Fields::read(&bytes, *cut).expect("a boundary is there");
         blocks.take(
             fields.by_ref(),

@@ -125,6 +125,9 @@ fn totals() -> FlowTotals {
             rtt_us: Some(900),
             min_rtt_us: Some(800),
             first_byte_us: Some(30_000),
+            last_byte_us: Some(90_000),
+            chunk_gap_us: Some(20_000),
+            ..Timing::default()
         },
     }
 }

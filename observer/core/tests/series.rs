@@ -169,6 +169,7 @@ impl Model {
             counters: &counters,
             requests: bytes % 5,
             ended,
+            answers: &[],
             fresh: Timing {
                 rtt_us,
                 ..Timing::default()
@@ -340,6 +341,7 @@ fn carried(
         },
         requests: 1,
         ended: None,
+        answers: &[],
         fresh: Timing::default(),
     };
     series.record(&recorded, 0);
@@ -457,6 +459,7 @@ fn ten_thousand_workloads_stay_within_the_limit() {
                 counters: &counters,
                 requests: 1,
                 ended: Some(Outcome::Closed),
+                answers: &[],
                 fresh: Timing {
                     connect_us: Some(900),
                     ..Timing::default()

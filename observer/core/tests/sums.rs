@@ -13,7 +13,7 @@ use observer_core::{
     attribute::{Tails, flow_id},
     model::{
         counters::Counters,
-        flow::{FlowKey, FlowTotals, RemoteKey, Translation},
+        flow::{Answer, FlowKey, FlowTotals, RemoteKey, Translation},
         identity::Identity,
         kernel::{Losses, UplinkIndex},
         lookup::Lookup,
@@ -92,6 +92,10 @@ impl Lookup for Tables {
     }
 
     fn requests(&self, _: &FlowTotals) -> Option<u64> {
+        None
+    }
+
+    fn answers(&self, _: &FlowTotals) -> Option<Vec<Answer>> {
         None
     }
 

@@ -12,7 +12,7 @@ use observer_core::{
     model::signal::FieldPart,
 };
 use observer_ebpf::{
-    abi::{http2::Frames, request::ROOM_BYTES},
+    abi::{http2::Frames, request::{Boundary, ROOM_BYTES}},
     http2::Output,
     huffman::{self, Steps},
 };
@@ -31,7 +31,7 @@ fuzz_target!(|data: &[u8]| {
         (told.clone(), is_full, is_open)
     );
 
-    let bytes = [&[0; 16], told.as_slice()].concat();
+    let bytes = [&[0; size_of::<Boundary>()], told.as_slice()].concat();
     let mut fields = Fields::read(&bytes, is_full).expect("a boundary is there");
     let mut blocks = Blocks::default();
     let mut ends = 0;

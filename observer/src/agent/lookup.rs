@@ -6,7 +6,7 @@ use std::{cell::RefCell, path::PathBuf, sync::Arc};
 use observer_core::{
     identify::path::{Asks, Leaving},
     model::{
-        flow::{FlowTotals, Translation},
+        flow::{Answer, FlowTotals, Translation},
         identity::Identity,
         kernel::UplinkIndex,
         lookup::Lookup,
@@ -170,6 +170,10 @@ impl Lookup for Tables {
 
     fn requests(&self, flow: &FlowTotals) -> Option<u64> {
         self.names.borrow_mut().requests(&flow.key)
+    }
+
+    fn answers(&self, flow: &FlowTotals) -> Option<Vec<Answer>> {
+        self.names.borrow_mut().answers(&flow.key)
     }
 
     fn translation(&self, flow: &FlowTotals) -> Option<Translation> {

@@ -12,7 +12,7 @@ use observer_core::{
         route::Request,
     },
     model::{
-        flow::{Endpoint, FlowKey, FlowTotals},
+        flow::{Answer, Endpoint, FlowKey, FlowTotals},
         identity::Identity,
         kernel::Losses,
         names::{LossPlace, PathKind, TypedWhere},
@@ -173,7 +173,7 @@ impl Names {
                 typed
             }
         };
-        self.naming.request(flow, note.begins, typed);
+        self.naming.request(flow, note.begins, note.answer, typed);
     }
 
     /// Says which requests the kernel half, which hashes lines by these keys, is to know by itself.
@@ -210,6 +210,11 @@ impl Names {
     /// See [`Naming::requests`].
     pub fn requests(&mut self, key: &FlowKey) -> Option<u64> {
         self.naming.requests(key)
+    }
+
+    /// See [`Naming::answers`].
+    pub fn answers(&mut self, key: &FlowKey) -> Option<Vec<Answer>> {
+        self.naming.answers(key)
     }
 
     /// Where a flow goes, given its other end with the tag set of that address and what the address table says of it, and

@@ -158,7 +158,25 @@ pub const FIRST_BYTE_SECONDS: Metric = Metric {
     name: "observer_first_byte_seconds",
     kind: Kind::Histogram,
     unit: "seconds",
-    help: "From the last outgoing payload to the first incoming payload after it, once a record in which it is not the one that the flow told last: of several requests in one interval the last.",
+    help: "From the last outgoing payload to the first incoming payload after it: once a request of HTTP/1 that was read, else once a record in which it is not the one that the flow told last, so that of several requests in one interval the last one counts.",
+    labels: TIME_LABELS,
+    buckets_us: &BUCKETS_US,
+};
+
+pub const LAST_BYTE_SECONDS: Metric = Metric {
+    name: "observer_last_byte_seconds",
+    kind: Kind::Histogram,
+    unit: "seconds",
+    help: "From the last outgoing payload to the last incoming payload before the next request: once a request of HTTP/1 that was read, else once a record in which another answer is the latest, and at the flow's end.",
+    labels: TIME_LABELS,
+    buckets_us: &BUCKETS_US,
+};
+
+pub const CHUNK_GAP_SECONDS: Metric = Metric {
+    name: "observer_chunk_gap_seconds",
+    kind: Kind::Histogram,
+    unit: "seconds",
+    help: "Longest pause in each answer that has more than two chunks, behind its first pause; told as observer_last_byte_seconds.",
     labels: TIME_LABELS,
     buckets_us: &BUCKETS_US,
 };
@@ -402,6 +420,8 @@ pub const OF_SNAPSHOT: &[Metric] = &[
     CONNECT_SECONDS,
     RTT_SECONDS,
     FIRST_BYTE_SECONDS,
+    LAST_BYTE_SECONDS,
+    CHUNK_GAP_SECONDS,
     EGRESS_COST_ESTIMATE,
     POD_NETWORK_EGRESS,
     CONTRACT_BYTES,
@@ -452,6 +472,8 @@ pub const fn declared(metric: SeriesMetric) -> Metric {
         SeriesMetric::ConnectSeconds => CONNECT_SECONDS,
         SeriesMetric::RttSeconds => RTT_SECONDS,
         SeriesMetric::FirstByteSeconds => FIRST_BYTE_SECONDS,
+        SeriesMetric::LastByteSeconds => LAST_BYTE_SECONDS,
+        SeriesMetric::ChunkGapSeconds => CHUNK_GAP_SECONDS,
         SeriesMetric::EgressCostEstimate => EGRESS_COST_ESTIMATE,
         SeriesMetric::PodNetworkEgress => POD_NETWORK_EGRESS,
         SeriesMetric::ContractBytes => CONTRACT_BYTES,

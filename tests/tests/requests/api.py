@@ -137,7 +137,18 @@ class Connection:
             method, target = lines[0].decode().split(" ")[:2]
             requests.append({"method": method, "target": target, "sent": begins[0], "received": begins[1]})
             plain, body = body[length:], body[:length]
-            self.write(answer(lines[0], fields, body))
+            if b"?paced" in lines[0]:
+                self.write_paced()
+            else:
+                self.write(answer(lines[0], fields, body))
+
+    def write_paced(self):
+        """A header, and some time later an answer in pieces."""
+        self.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 100\r\n\r\n")
+        time.sleep(0.3)
+        for _ in range(10):
+            self.write(b"data: 123\n")
+            time.sleep(0.04)
 
     def serve_streams(self, requests):
         http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))

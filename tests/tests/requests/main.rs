@@ -5,6 +5,7 @@
 mod common;
 mod contracts;
 mod http2;
+mod pace;
 mod rustls;
 mod sdks;
 

@@ -121,7 +121,7 @@ impl FlowState {
             interval_start: interval_start.min(interval.end),
             counters,
             totals: self.recorded,
-            fresh: self.told.fresh(&reading.timing),
+            fresh: self.told.fresh(&reading.timing, ends),
         })
     }
 

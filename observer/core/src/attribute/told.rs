@@ -3,10 +3,11 @@
 //!
 //! - The connect time is told once, with the first record that knows it.
 //! - A round trip time is TCP's smoothed one: it is new where it is not the one that was told last.
+//! - How an answer ended is told with the first record of the next one, and with the flow's end.
 //! - A time to first byte belongs to a request: it is new where it is not the one that was told last. Of several requests
 //!   between two records the last one is told, and two in a row that took the same microseconds are told once.
 
-use crate::model::flow::Timing;
+use crate::model::flow::{Answer, Timing};
 
 /// Times told last.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,8 +36,8 @@ impl Told {
         told
     }
 
-    /// What of `timing` is new, which is told from then on.
-    pub fn fresh(&mut self, timing: &Timing) -> Timing {
+    /// What of `timing` is new, which is told from then on; at the flow's end the answer under way is over.
+    pub fn fresh(&mut self, timing: &Timing, ends: bool) -> Timing {
         let Self {
             known,
             rtt,
@@ -46,11 +47,24 @@ impl Told {
         if connect_us.is_some() {
             *known |= CONNECT;
         }
+        let had_answer = *known & FIRST_BYTE != 0;
+        let first_byte_us = changed(timing.first_byte_us, known, FIRST_BYTE, first_byte);
+        let before = had_answer && first_byte_us.is_some();
         Timing {
             connect_us,
             rtt_us: changed(timing.rtt_us, known, RTT, rtt),
             min_rtt_us: None,
-            first_byte_us: changed(timing.first_byte_us, known, FIRST_BYTE, first_byte),
+            first_byte_us,
+            last_byte_us: timing.last_byte_us.filter(|_| ends),
+            chunk_gap_us: timing.chunk_gap_us.filter(|_| ends),
+            before: Answer {
+                first_byte_us: None,
+                ..if before {
+                    timing.before
+                } else {
+                    Answer::default()
+                }
+            },
         }
     }
 }
@@ -81,6 +95,7 @@ mod tests {
             rtt_us,
             min_rtt_us: None,
             first_byte_us,
+            ..Timing::default()
         }
     }
 
@@ -115,16 +130,46 @@ mod tests {
         ];
         let mut told = Told::default();
         for (nth, (reading, fresh)) in readings.iter().enumerate() {
-            assert_eq!(told.fresh(reading), *fresh, "reading {nth}");
+            assert_eq!(told.fresh(reading, false), *fresh, "reading {nth}");
         }
+    }
+
+    #[test]
+    fn how_an_answer_ended_is_told_with_the_next_and_at_the_end() {
+        let answer = |first, last, gap| Answer {
+            first_byte_us: Some(first),
+            last_byte_us: Some(last),
+            chunk_gap_us: Some(gap),
+        };
+        let reading = |now: Answer, before| Timing {
+            first_byte_us: now.first_byte_us,
+            last_byte_us: now.last_byte_us,
+            chunk_gap_us: now.chunk_gap_us,
+            before,
+            ..Timing::default()
+        };
+        let ended = |timing: Timing| {
+            let both = [timing.before.last_byte_us, timing.last_byte_us];
+            (both, [timing.before.chunk_gap_us, timing.chunk_gap_us])
+        };
+        let mut told = Told::default();
+        let first = reading(answer(5, 9, 2), Answer::default());
+        assert_eq!(ended(told.fresh(&first, false)), ([None; 2], [None; 2]));
+        let later = reading(answer(5, 90, 3), Answer::default());
+        assert_eq!(ended(told.fresh(&later, false)), ([None; 2], [None; 2]));
+        let second = reading(answer(6, 7, 1), answer(5, 99, 4));
+        let expected = ([Some(99), None], [Some(4), None]);
+        assert_eq!(ended(told.fresh(&second, false)), expected);
+        let expected = ([None, Some(7)], [None, Some(1)]);
+        assert_eq!(ended(told.fresh(&second, true)), expected);
     }
 
     #[test]
     fn what_an_earlier_agent_told_is_not_told_again() {
         let reading = timing(Some(5), Some(6), Some(7));
         let mut told = Told::by_earlier(&reading);
-        assert_eq!(told.fresh(&reading), timing(None, Some(6), None));
+        assert_eq!(told.fresh(&reading, false), timing(None, Some(6), None));
         let next = timing(Some(5), Some(6), Some(8));
-        assert_eq!(told.fresh(&next), timing(None, None, Some(8)));
+        assert_eq!(told.fresh(&next, false), timing(None, None, Some(8)));
     }
 }

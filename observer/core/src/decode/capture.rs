@@ -7,7 +7,7 @@ use observer_ebpf::abi::{
 
 use super::{
     DecodeError,
-    totals::{endpoint, known, protocol},
+    totals::{answer, endpoint, known, protocol},
     wire::Wire,
 };
 use crate::model::signal::{Capture, CaptureKind, RequestNote, RequestWhat};
@@ -87,6 +87,7 @@ pub fn request<'a>(capture: &Capture<'a>) -> Option<RequestNote<'a>> {
     };
     Some(RequestNote {
         begins: [boundary.sent, boundary.received],
+        answer: answer(&boundary.answer),
         what,
     })
 }
@@ -96,7 +97,10 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
-    use crate::model::{flow::Endpoint, names::Protocol};
+    use crate::model::{
+        flow::{Answer, Endpoint},
+        names::Protocol,
+    };
 
     #[test]
     fn requests_are_read_or_are_none() {
@@ -108,7 +112,7 @@ mod tests {
             let mut bytes = 5_u64.to_ne_bytes().to_vec();
             bytes.extend(7_u64.to_ne_bytes());
             bytes.extend(route.to_ne_bytes());
-            bytes.extend([0; 4]);
+            bytes.extend([3_u32, 4, 0].map(u32::to_ne_bytes).concat());
             bytes
         };
         let line = |method, path| {
@@ -146,11 +150,16 @@ mod tests {
             };
             let expected = expected.map(|what| RequestNote {
                 begins: [5, 7],
+                answer: Answer {
+                    first_byte_us: Some(3),
+                    last_byte_us: Some(4),
+                    chunk_gap_us: None,
+                },
                 what,
             });
             assert_eq!(request(&capture), expected, "{text}");
             let short = Capture {
-                bytes: &bytes[..23],
+                bytes: &bytes[..31],
                 ..capture
             };
             assert_eq!(request(&short), None);

@@ -9,7 +9,7 @@ use observer_ebpf::abi::{self, flag};
 
 use super::{DecodeError, wire::whole};
 use crate::model::{
-    flow::{Comm, Endpoint, FlowFlags, FlowKey, FlowTotals, Owner, RemoteKey, Timing},
+    flow::{Answer, Comm, Endpoint, FlowFlags, FlowKey, FlowTotals, Owner, RemoteKey, Timing},
     kernel::{Losses, SlotTotals, UplinkIndex, home_from_number},
     names::{Initiator, LossPlace, OwnerBasis, OwnerMissing, Protocol},
 };
@@ -45,13 +45,30 @@ pub fn flow(value: &[u8]) -> Result<FlowTotals, DecodeError> {
         owner: owner_or_reason(flags, owner),
         ifindex: flow.ifindex,
         tag: flow.tag,
-        timing: Timing {
-            connect_us: known(flow.connect_us),
-            rtt_us: known(flow.rtt_us),
-            min_rtt_us: known(flow.min_rtt_us),
-            first_byte_us: known(flow.first_byte_us),
-        },
+        timing: timing(&flow),
     })
+}
+
+fn timing(flow: &abi::Flow) -> Timing {
+    let answer = answer(&observer_ebpf::account::answer(flow));
+    Timing {
+        connect_us: known(flow.connect_us),
+        rtt_us: known(flow.rtt_us),
+        min_rtt_us: known(flow.min_rtt_us),
+        first_byte_us: answer.first_byte_us,
+        last_byte_us: answer.last_byte_us,
+        chunk_gap_us: answer.chunk_gap_us,
+        before: self::answer(&flow.before),
+    }
+}
+
+/// Times of an answer.
+pub fn answer(answer: &abi::Answer) -> Answer {
+    Answer {
+        first_byte_us: known(answer.first_byte_us),
+        last_byte_us: known(answer.last_byte_us),
+        chunk_gap_us: known(answer.chunk_gap_us),
+    }
 }
 
 /// One entry of the table of UDP remotes.

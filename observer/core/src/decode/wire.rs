@@ -70,15 +70,16 @@ wire_structs! {
         ready, flags_locked, flags_ingress, flags_owner, reported_generation, sent, retransmitted_wire_bytes, cookie,
         cgroup_id, seq_high, connect_us, request_ns, local_address, comm, pid, uid, rtt_us, min_rtt_us, reported_flags,
         settled, received, reported_bytes, received_base, start_ns, first_byte_us, netns_inode,
-        process, asked_received,
+        process, asked_received, asked_ns, answered_ns, pauses, pause_us, before, _pad,
     }
+    Answer { first_byte_us, last_byte_us, chunk_gap_us }
     UdpKey { cookie, local_address, remote_address, local_port, remote_port, _pad }
     UdpFlow {
         counters, netns_cookie, cgroup_id, start_ns, comm, pid, uid, ifindex, slot, tag, netns_inode, process,
         initiator, ip_version, ready, flags_owner, _pad,
     }
     SlotKey { uplink, home, _pad, tag }
-    request::Boundary { sent, received, route, _pad }
+    request::Boundary { sent, received, route, answer }
     capture::Head {
         cookie, netns_cookie, at_ns, local_address, remote_address, local_port, remote_port, kind, protocol, flags, _pad,
         offset, bytes,

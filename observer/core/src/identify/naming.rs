@@ -21,7 +21,7 @@ use super::{
 };
 use crate::model::{
     churn::clear_marks,
-    flow::{FlowKey, FlowTotals, RemoteKey},
+    flow::{Answer, FlowKey, FlowTotals, RemoteKey},
     host_name::HostName,
     identity::{Identity, Word},
     names::{BlindReason, Initiator, Protocol},
@@ -93,9 +93,16 @@ impl Naming {
         }
     }
 
-    /// Takes in a request of a flow's client, before which these payload bytes were sent and received.
-    pub fn request(&mut self, key: FlowKey, begins: [u64; 2], typed: Option<Arc<Typed>>) {
+    /// Takes in a request of a flow's client, before which these payload bytes were sent and received, and this was answered.
+    pub fn request(
+        &mut self,
+        key: FlowKey,
+        begins: [u64; 2],
+        answer: Answer,
+        typed: Option<Arc<Typed>>,
+    ) {
         if let Some(spoken) = self.spoken(key) {
+            spoken.requests.answer(answer);
             spoken.requests.add(begins, typed);
         }
     }
@@ -147,6 +154,14 @@ impl Naming {
         find_mut(&mut self.sockets, &mut self.remotes, key)?
             .requests
             .tell()
+    }
+
+    /// What was answered to requests of the kind that is under way, since the last call; `None` where answers are not told by
+    /// request.
+    pub fn answers(&mut self, key: &FlowKey) -> Option<Vec<Answer>> {
+        find_mut(&mut self.sockets, &mut self.remotes, key)?
+            .requests
+            .answers()
     }
 
     /// Takes in an answer that a socket of this namespace was given.

@@ -164,7 +164,40 @@ pub struct Timing {
     pub connect_us: Option<u32>,
     pub rtt_us: Option<u32>,
     pub min_rtt_us: Option<u32>,
+    /// Of the latest answer, as this and the next two.
     pub first_byte_us: Option<u32>,
+    pub last_byte_us: Option<u32>,
+    pub chunk_gap_us: Option<u32>,
+    /// The answer before it.
+    pub before: Answer,
+}
+
+/// Times of one answer, from the last byte of its request on. Microseconds; `None` where nothing was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    pub first_byte_us: Option<u32>,
+    pub last_byte_us: Option<u32>,
+    /// The longest pause in it.
+    pub chunk_gap_us: Option<u32>,
+}
+
+impl Timing {
+    /// The latest answer.
+    #[must_use]
+    pub const fn answer(&self) -> Answer {
+        Answer {
+            first_byte_us: self.first_byte_us,
+            last_byte_us: self.last_byte_us,
+            chunk_gap_us: self.chunk_gap_us,
+        }
+    }
+
+    /// Another answer is the latest.
+    pub const fn put_answer(&mut self, answer: Answer) {
+        self.first_byte_us = answer.first_byte_us;
+        self.last_byte_us = answer.last_byte_us;
+        self.chunk_gap_us = answer.chunk_gap_us;
+    }
 }
 
 /// Bits of [`abi::flag`].

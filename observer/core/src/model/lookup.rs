@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    flow::{FlowTotals, Translation},
+    flow::{Answer, FlowTotals, Translation},
     identity::Identity,
     kernel::UplinkIndex,
     workload::Workload,
@@ -29,6 +29,10 @@ pub trait Lookup {
 
     /// Requests that began since the last call, of the kind that is under way; `None` where none was seen.
     fn requests(&self, flow: &FlowTotals) -> Option<u64>;
+
+    /// What was answered to requests of the kind that is under way, each one's answer that is over, since the last call; `None` where
+    /// answers are not told by request.
+    fn answers(&self, flow: &FlowTotals) -> Option<Vec<Answer>>;
 
     /// The remote ends of a flow that this host translates; `None` where it does not.
     fn translation(&self, flow: &FlowTotals) -> Option<Translation>;

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::{
-    flow::{Endpoint, FlowKey, RemoteKey},
+    flow::{Answer, Endpoint, FlowKey, RemoteKey},
     host_name::HostName,
     names::Protocol,
 };
@@ -73,6 +73,8 @@ pub enum CaptureKind {
 pub struct RequestNote<'a> {
     /// Payload bytes of the flow before it, sent and received.
     pub begins: [u64; 2],
+    /// What was answered before it.
+    pub answer: Answer,
     pub what: RequestWhat<'a>,
 }
 

@@ -142,11 +142,15 @@ fn series() -> Series {
         },
         requests: 0,
         ended: Some(Outcome::Reset),
+        answers: &[],
         fresh: Timing {
             connect_us: Some(200),
             rtt_us: Some(1_200),
             min_rtt_us: None,
             first_byte_us: Some(12_000_000),
+            last_byte_us: Some(13_000_000),
+            chunk_gap_us: Some(60_000),
+            ..Timing::default()
         },
     };
     let sent = Recorded {
@@ -165,6 +169,7 @@ fn series() -> Series {
         },
         requests: 3,
         ended: None,
+        answers: &[],
         fresh: Timing::default(),
     };
     series.record(&reset, 0);
@@ -353,11 +358,15 @@ fn a_full_answer_is_within_the_limit() {
             },
             requests: 0,
             ended: Outcome::ALL.get(1 + nth % 5).copied(),
+            answers: &[],
             fresh: Timing {
                 connect_us: Some(1),
                 rtt_us: Some(1),
                 min_rtt_us: None,
                 first_byte_us: Some(1),
+                last_byte_us: Some(1),
+                chunk_gap_us: Some(1),
+                ..Timing::default()
             },
         };
         series.record(&recorded, 0);

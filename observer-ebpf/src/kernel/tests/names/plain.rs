@@ -166,8 +166,8 @@ fn requests_give_method_and_path_alone() {
         .map(|(_, data)| {
             let number =
                 |at: usize| u64::from_ne_bytes(data[at..at + 8].try_into().expect("eight bytes"));
-            let line = String::from_utf8_lossy(&data[24..]).into_owned();
-            (number(0), number(8), number(16), line)
+            let line = String::from_utf8_lossy(&data[32..]).into_owned();
+            (number(0), number(8), number(16) & 0xffff_ffff, line)
         })
         .collect();
     let lines = [

@@ -7,7 +7,7 @@ use super::histogram::Histogram;
 use crate::model::{
     cost::CostPlan,
     counters::Counters,
-    flow::Timing,
+    flow::{Answer, Timing},
     identity::{Identity, Word},
     money::Money,
     names::{Outcome, SeriesMetric},
@@ -20,10 +20,12 @@ use crate::model::{
 pub const SCRATCH_MAX: usize = 1_792;
 
 /// The metrics of times, in the order in which a tally keeps them.
-pub const TIMES: [SeriesMetric; 3] = [
+pub const TIMES: [SeriesMetric; 5] = [
     SeriesMetric::ConnectSeconds,
     SeriesMetric::RttSeconds,
     SeriesMetric::FirstByteSeconds,
+    SeriesMetric::LastByteSeconds,
+    SeriesMetric::ChunkGapSeconds,
 ];
 
 /// What one record adds.
@@ -42,6 +44,8 @@ pub struct Recorded<'a> {
     pub ended: Option<Outcome>,
     /// Times that no earlier record of the flow had.
     pub fresh: Timing,
+    /// Answers that are over, by request.
+    pub answers: &'a [Answer],
 }
 
 /// Sums of the records of one pair of which the same is said.
@@ -58,6 +62,17 @@ pub struct Tally {
     pub flows: [u64; Outcome::ALL.len()],
     /// In the order of [`TIMES`].
     pub times: [Option<Box<Histogram>>; TIMES.len()],
+}
+
+impl Tally {
+    /// In the order of [`TIMES`].
+    fn observe(&mut self, times: [Option<u32>; TIMES.len()]) {
+        for (histogram, us) in self.times.iter_mut().zip(times) {
+            if let Some(us) = us {
+                histogram.get_or_insert_default().observe(us);
+            }
+        }
+    }
 }
 
 /// The tallies since the last fold. Each holds its identity and workload, so that no address is used twice meanwhile.
@@ -102,19 +117,17 @@ impl Scratch {
             *flows = flows.saturating_add(1);
         }
         let Timing {
-            connect_us,
-            rtt_us,
-            first_byte_us,
-            ..
+            connect_us, rtt_us, ..
         } = recorded.fresh;
-        for (times, us) in tally
-            .times
-            .iter_mut()
-            .zip([connect_us, rtt_us, first_byte_us])
-        {
-            if let Some(us) = us {
-                times.get_or_insert_default().observe(us);
-            }
+        tally.observe([connect_us, rtt_us, None, None, None]);
+        let fresh = [recorded.fresh.answer(), recorded.fresh.before];
+        for answer in fresh.iter().chain(recorded.answers) {
+            let Answer {
+                first_byte_us,
+                last_byte_us,
+                chunk_gap_us,
+            } = *answer;
+            tally.observe([None, None, first_byte_us, last_byte_us, chunk_gap_us]);
         }
         self.0.len() >= SCRATCH_MAX
     }

@@ -171,7 +171,7 @@ mod tests {
                 "metric `observer_nothing` has no labels to choose from; those that have are \
                  `observer_wire_bytes_total`, `observer_payload_bytes_total`, `observer_packets_total`, \
                  `observer_retransmitted_bytes_total`, `observer_flows_total`, `observer_requests_total`, `observer_connect_seconds`, \
-                 `observer_rtt_seconds`, `observer_first_byte_seconds`, `observer_egress_cost_estimate_total`, \
+                 `observer_rtt_seconds`, `observer_first_byte_seconds`, `observer_last_byte_seconds`, `observer_chunk_gap_seconds`, `observer_egress_cost_estimate_total`, \
                  `observer_contract_bytes_total`, `observer_contract_flows_total`, `kubecost_pod_network_egress_bytes_total`",
             ),
             (

@@ -2,12 +2,15 @@
 
 use std::{collections::VecDeque, mem, sync::Arc};
 
-use crate::identify::route::Typed;
+use crate::{identify::route::Typed, model::flow::Answer};
 
 /// Changes of kind of one flow that wait for their bytes to be read. Where there are more, what follows is mixed.
 pub const CHANGES_MAX: usize = 1_024;
 /// Kinds of one flow's requests that run beside others and are not told yet; further ones are counted as mixed.
 pub const BESIDE_MAX: usize = 64;
+
+/// Answers to requests of one kind that are told with one record; further ones are not among the times.
+pub const ANSWERS_MAX: usize = 1_024;
 
 /// Of which kind the bytes of a flow are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -21,29 +24,65 @@ pub enum Kind {
     Mixed,
 }
 
+/// Requests of one kind, one after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Run {
+    kind: Kind,
+    /// Not told yet.
+    requests: u64,
+    /// Their answers that are over and not told yet, [`ANSWERS_MAX`] at the most.
+    answers: Vec<Answer>,
+}
+
+impl Run {
+    const fn new(kind: Kind, requests: u64) -> Self {
+        Self {
+            kind,
+            requests,
+            answers: Vec::new(),
+        }
+    }
+
+    /// More of the same kind.
+    fn add(&mut self, other: Self) {
+        self.requests = self.requests.saturating_add(other.requests);
+        let room = ANSWERS_MAX.saturating_sub(self.answers.len());
+        self.answers.extend(other.answers.into_iter().take(room));
+    }
+}
+
 /// Another kind from an offset on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Change {
     /// Payload bytes before it, sent and received.
     begins: [u64; 2],
-    kind: Kind,
-    requests: u64,
+    run: Run,
 }
 
 /// All that is known of one flow's requests.
 #[derive(Clone, Debug, Default)]
 pub struct Requests {
-    kind: Kind,
-    /// Of that kind, not told yet.
-    untold: u64,
+    run: Run,
     changes: VecDeque<Change>,
     /// Requests that ran beside others, not told yet. Their bytes are the flow's, and mixed.
-    beside: Vec<(Kind, u64)>,
+    beside: Vec<Run>,
     /// Those of which is being told.
-    telling: Option<(Kind, u64)>,
+    telling: Option<Run>,
+    /// Answers are told by request.
+    has_answers: bool,
 }
 
 impl Requests {
+    /// The latest request was answered so, before another one begins.
+    pub fn answer(&mut self, answer: Answer) {
+        self.has_answers = true;
+        let run = self.latest();
+        let is_of_a_request = run.kind != Kind::Unseen && answer != Answer::default();
+        if is_of_a_request && run.answers.len() < ANSWERS_MAX {
+            run.answers.push(answer);
+        }
+    }
+
     /// A request begins. The first one has all that was before it: a handshake is made for it.
     pub fn add(&mut self, begins: [u64; 2], typed: Option<Arc<Typed>>) {
         self.put(begins, Kind::One(typed));
@@ -52,57 +91,54 @@ impl Requests {
     /// A request begins that may run beside others: of two kinds it is not known whose the bytes are from then on.
     pub fn add_beside(&mut self, begins: [u64; 2], typed: Option<Arc<Typed>>) {
         let kind = Kind::One(typed);
-        let last = self.changes.back();
-        let known = last.map_or(&self.kind, |change| &change.kind);
+        let is_full = self.changes.len() >= CHANGES_MAX;
+        let known = &self.latest().kind;
         let is_alone = *known == Kind::Unseen || *known == kind;
-        let is_full = *known != Kind::Mixed && self.changes.len() >= CHANGES_MAX;
-        if is_alone || is_full {
+        let is_mixed = *known == Kind::Mixed;
+        if is_alone || (is_full && !is_mixed) {
             self.put(begins, kind);
             return;
         }
-        if *known != Kind::Mixed {
-            self.changes.push_back(Change {
-                begins,
-                kind: Kind::Mixed,
-                requests: 0,
-            });
+        if !is_mixed {
+            let run = Run::new(Kind::Mixed, 0);
+            self.changes.push_back(Change { begins, run });
         }
-        self.put_beside(kind, 1);
+        self.put_beside(Run::new(kind, 1));
     }
 
     fn put(&mut self, begins: [u64; 2], kind: Kind) {
         let is_full = self.changes.len() >= CHANGES_MAX;
-        let (known, requests) = match self.changes.back_mut() {
-            Some(change) => (&mut change.kind, &mut change.requests),
-            None => (&mut self.kind, &mut self.untold),
-        };
-        if *known == Kind::Unseen {
-            *known = kind.clone();
+        let run = self.latest();
+        if run.kind == Kind::Unseen {
+            run.kind = kind.clone();
         }
-        if *known == kind || is_full {
-            if *known != kind {
-                *known = Kind::Mixed;
+        if run.kind == kind || is_full {
+            if run.kind != kind {
+                run.kind = Kind::Mixed;
             }
-            *requests = requests.saturating_add(1);
+            run.requests = run.requests.saturating_add(1);
             return;
         }
-        self.changes.push_back(Change {
-            begins,
-            kind,
-            requests: 1,
-        });
+        let run = Run::new(kind, 1);
+        self.changes.push_back(Change { begins, run });
     }
 
-    fn put_beside(&mut self, kind: Kind, requests: u64) {
-        let found = self.beside.iter_mut().find(|(known, _)| *known == kind);
-        if let Some((_, count)) = found {
-            *count = count.saturating_add(requests);
+    fn put_beside(&mut self, run: Run) {
+        let found = self.beside.iter_mut().find(|known| known.kind == run.kind);
+        if let Some(known) = found {
+            known.add(run);
         } else if self.beside.len() < BESIDE_MAX {
-            self.beside.push((kind, requests));
+            self.beside.push(run);
         } else {
-            let last = self.changes.back_mut();
-            let count = last.map_or(&mut self.untold, |change| &mut change.requests);
-            *count = count.saturating_add(requests);
+            self.latest().add(run);
+        }
+    }
+
+    /// The requests that were last to begin one after the other.
+    fn latest(&mut self) -> &mut Run {
+        match self.changes.back_mut() {
+            Some(change) => &mut change.run,
+            None => &mut self.run,
         }
     }
 
@@ -120,28 +156,33 @@ impl Requests {
         has_begun.then_some(change.begins)
     }
 
-    /// The next kind is under way. Requests of the one before that no record has told of, as none had new bytes, are told beside.
+    /// The next kind is under way. What no record has told of the one before, as none had new bytes, is told beside.
     pub fn begin_next(&mut self) {
         let Some(change) = self.changes.pop_front() else {
             return;
         };
-        let kind = mem::replace(&mut self.kind, change.kind);
-        let untold = mem::replace(&mut self.untold, change.requests);
-        if untold > 0 {
-            self.put_beside(kind, untold);
+        let run = mem::replace(&mut self.run, change.run);
+        if run.requests > 0 || !run.answers.is_empty() {
+            self.put_beside(run);
         }
     }
 
     pub fn kind(&self) -> &Kind {
-        self.telling.as_ref().map_or(&self.kind, |(kind, _)| kind)
+        self.telling
+            .as_ref()
+            .map_or(&self.run.kind, |run| &run.kind)
     }
 
     /// Requests since the last call; `None` where there never was one.
     pub fn tell(&mut self) -> Option<u64> {
-        if let Some((_, count)) = &mut self.telling {
-            return Some(mem::take(count));
-        }
-        (self.kind != Kind::Unseen).then(|| mem::take(&mut self.untold))
+        let run = self.telling.as_mut().unwrap_or(&mut self.run);
+        (run.kind != Kind::Unseen).then(|| mem::take(&mut run.requests))
+    }
+
+    /// Answers since the last call; `None` where they are not told by request.
+    pub fn answers(&mut self) -> Option<Vec<Answer>> {
+        let run = self.telling.as_mut().unwrap_or(&mut self.run);
+        self.has_answers.then(|| mem::take(&mut run.answers))
     }
 }
 
@@ -193,6 +234,31 @@ mod tests {
         assert_eq!(requests.kind(), &Kind::One(one));
         requests.begin_next();
         assert_eq!(requests.next([u64::MAX; 2]), None);
+    }
+
+    #[test]
+    fn an_answer_is_the_request_s_before_it() {
+        let answer = |us| Answer {
+            last_byte_us: Some(us),
+            ..Answer::default()
+        };
+        let mut requests = Requests::default();
+        let (one, other) = (typed("/v1/embeddings"), typed("/v1/files"));
+        assert_eq!(requests.answers(), None);
+        // Nothing was asked before.
+        requests.answer(answer(1));
+        requests.add([0, 0], one.clone());
+        requests.answer(answer(2));
+        requests.add([100, 200], one);
+        requests.answer(answer(3));
+        requests.add([200, 400], other.clone());
+        requests.answer(answer(4));
+        requests.add([300, 600], other);
+        requests.answer(Answer::default());
+        assert_eq!(requests.answers(), Some(vec![answer(2), answer(3)]));
+        assert_eq!(requests.answers(), Some(Vec::new()));
+        requests.begin_next();
+        assert_eq!(requests.answers(), Some(vec![answer(4)]));
     }
 
     #[test]

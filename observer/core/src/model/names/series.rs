@@ -43,6 +43,8 @@ words! {
         ConnectSeconds = "observer_connect_seconds",
         RttSeconds = "observer_rtt_seconds",
         FirstByteSeconds = "observer_first_byte_seconds",
+        LastByteSeconds = "observer_last_byte_seconds",
+        ChunkGapSeconds = "observer_chunk_gap_seconds",
         EgressCostEstimate = "observer_egress_cost_estimate_total",
         ContractBytes = "observer_contract_bytes_total",
         ContractFlows = "observer_contract_flows_total",
@@ -86,9 +88,11 @@ impl SeriesMetric {
             Self::PodNetworkEgress => {
                 &[Service, Namespace, PodName, Internet, SameZone, SameRegion]
             }
-            Self::ConnectSeconds | Self::RttSeconds | Self::FirstByteSeconds => {
-                &[Cloud, Region, Provider, Service, ApiState, PathKind]
-            }
+            Self::ConnectSeconds
+            | Self::RttSeconds
+            | Self::FirstByteSeconds
+            | Self::LastByteSeconds
+            | Self::ChunkGapSeconds => &[Cloud, Region, Provider, Service, ApiState, PathKind],
         }
     }
 
@@ -96,7 +100,11 @@ impl SeriesMetric {
     #[must_use]
     pub const fn is_histogram(self) -> bool {
         match self {
-            Self::ConnectSeconds | Self::RttSeconds | Self::FirstByteSeconds => true,
+            Self::ConnectSeconds
+            | Self::RttSeconds
+            | Self::FirstByteSeconds
+            | Self::LastByteSeconds
+            | Self::ChunkGapSeconds => true,
             Self::WireBytes
             | Self::PayloadBytes
             | Self::Packets

@@ -132,8 +132,8 @@ fields! { |r|
         rtt_us: Unsigned "microseconds" nullable, since 1, "The kernel's smoothed round-trip time." => r.totals.timing.rtt_us;
         min_rtt_us: Unsigned "microseconds" nullable, since 1, "The kernel's lowest round-trip time." => r.totals.timing.min_rtt_us;
         first_byte_us: Unsigned "microseconds" nullable, since 1, "From the last byte of a request to the first of its answer, the latest such pair." => r.totals.timing.first_byte_us;
-        last_byte_us: Unsigned "microseconds" nullable, since 1, "From the last byte of a request to the last of its answer." => NOT_SEEN;
-        chunk_gap_us: Unsigned "microseconds" nullable, since 1, "Longest pause inside an answer." => NOT_SEEN;
+        last_byte_us: Unsigned "microseconds" nullable, since 1, "From the last byte of a request to the last that came of its answer by the end of the interval, the latest such pair; of connections that began with TLS, HTTP or a proxy's words." => r.totals.timing.last_byte_us;
+        chunk_gap_us: Unsigned "microseconds" nullable, since 1, "Longest pause between payload and payload of the latest answer, behind its first pause, which is the server's own: what follows a header, or a ticket for the next session. Pauses below a millisecond are none." => r.totals.timing.chunk_gap_us;
         requests: Unsigned "requests" nullable, since 1, "Requests that began in this interval; null where none was ever seen." => r.requests;
     }
     "who" {
