@@ -233,9 +233,10 @@ pub struct Flow {
     pub pauses: u32,
     /// The longest of them but the first, which is the server's own.
     pub pause_us: u32,
-    /// The answer before the last request.
+    /// The answer before the last request. Written by sending, once a request.
     pub before: Answer,
-    pub _pad: u32,
+    /// Times that the client spoke again after it was answered. Written with it.
+    pub turns: u32,
 }
 
 /// Times of one answer, from the last byte of its request on. Microseconds; 0 = not known.

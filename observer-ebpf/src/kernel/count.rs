@@ -193,6 +193,7 @@ unsafe fn tcp_egress(
             (*flow).request_ns = sent.request_ns;
             if before.request_ns == 0 {
                 (*flow).before = answer(&*flow);
+                (*flow).turns = (*flow).turns.saturating_add(1);
                 if maps::requests_on() != 0 {
                     note_asked(flow, sk);
                     begins = sent.flags & flag::HTTP as u16 != 0;

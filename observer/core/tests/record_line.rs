@@ -129,6 +129,7 @@ fn totals() -> FlowTotals {
             chunk_gap_us: Some(20_000),
             ..Timing::default()
         },
+        turns: 0,
     }
 }
 

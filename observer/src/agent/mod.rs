@@ -188,7 +188,8 @@ impl Agent {
         let networks = files.addresses()?;
         let addresses = networks.table;
         let paths = declared(&settings.loaded.config.paths);
-        let names = Names::new(files.name_tables()?, networks.zones, paths);
+        let mut names = Names::new(files.name_tables()?, networks.zones, paths);
+        names.infer(settings.loaded.config.inference);
         let pricing = prices::pricing(&settings.loaded.config.price)?;
         let files = &settings.loaded.config.contracts.files;
         let rules = contracts::named(files, &addresses, names.tables())?.map(Arc::new);

@@ -7,13 +7,13 @@ use observer_core::{
     decode::{self, Fields, Heard, Speech},
     identify::{
         combine::Combined,
-        naming::Naming,
+        naming::{Naming, Tables},
         path::{Asks, Declared, Ends, Leaving, SayingId, Zones, path_kind},
         route::Request,
     },
     model::{
         flow::{Answer, Endpoint, FlowKey, FlowTotals},
-        identity::Identity,
+        identity::{Basis, Identity},
         kernel::Losses,
         names::{LossPlace, PathKind, TypedWhere},
         record::SourcePlace,
@@ -41,6 +41,8 @@ pub struct Names {
     speech: Speech,
     naming: Naming,
     source: SourcePlace,
+    /// Of requests that nobody read it may be said what they are as a rule.
+    infers: bool,
     declared: Declared,
     zones: Zones,
     /// By the address of what was combined, which is held, and the path.
@@ -69,6 +71,7 @@ impl Names {
             speech: Speech::default(),
             naming: Naming::default(),
             source: SourcePlace::default(),
+            infers: true,
             declared,
             zones,
             // Before there are programs, there is nothing to hash.
@@ -101,6 +104,13 @@ impl Names {
     /// Says where this host stands, which decides the paths.
     pub fn stand(&mut self, source: SourcePlace) {
         self.source = source;
+        self.identities.clear();
+    }
+
+    /// Whether it may be said what requests are as a rule that nobody read.
+    pub fn infer(&mut self, infers: bool) {
+        self.infers = infers;
+        self.naming.forget_identities();
         self.identities.clear();
     }
 
@@ -231,9 +241,16 @@ impl Names {
             remote: far.target.or(flow.remote),
             ..*flow
         };
-        let combined = self
-            .naming
-            .of(&asked, (tag, address), &self.tables.names, self.now_ns);
+        let tables = Tables {
+            names: &self.tables.names,
+            routes: &self.tables.routes,
+            infers: self.infers,
+        };
+        let combined = self.naming.of(&asked, (tag, address), tables, self.now_ns);
+        let is_over = flow.flags.is_final(flow.protocol);
+        if is_over && combined.identity.basis == Some(Basis::Inferred) {
+            self.requests.count(TypedWhere::Inferred, 1);
+        }
         let zone = far.peer.and_then(|address| self.zones.find(address));
         let ends = Ends {
             local: flow.local.map(|end| end.address),

@@ -245,6 +245,7 @@ impl Agent {
         self.context = context;
         let names = self.tables.names.get_mut();
         names.declare(declared(&loaded.config.paths));
+        names.infer(loaded.config.inference);
     }
 }
 

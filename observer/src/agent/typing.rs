@@ -217,7 +217,7 @@ mod tests {
         };
         typing.line(&routes, &cut);
         assert_eq!(typing.learned(), Learned::default());
-        assert_eq!(typing.counts(), [1, 2, 1]);
+        assert_eq!(typing.counts(), [1, 2, 1, 0]);
 
         // A hand-over from before another table keeps its meaning; one from before that has none.
         typing.replace(&routes);

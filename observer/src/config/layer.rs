@@ -112,6 +112,7 @@ keys! {
     pin: Absolute = "pin", Some("--pin"), Restart;
     captures: Switch = "captures", None, Restart;
     plaintext: Plaintext = "plaintext", None, Restart;
+    inference: Switch = "inference", None, Live;
     source_cloud: Word = "source.cloud", Some("--source"), Live;
     source_account: Word = "source.account", Some("--source"), Live;
     source_region: Word = "source.region", Some("--source"), Live;
@@ -150,6 +151,7 @@ impl Layer {
             tick: Some(Tick::default()),
             captures: Some(Switch(true)),
             plaintext: Some(Plaintext::default()),
+            inference: Some(Switch(true)),
             uplinks: Some(Uplinks::default()),
             source_metadata: Some(Metadata::default()),
             paths: Some(Paths::default()),

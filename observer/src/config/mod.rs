@@ -63,6 +63,8 @@ pub struct Config {
     pub captures: bool,
     /// Read method and path of requests before programs encrypt them.
     pub plaintext: bool,
+    /// Say what requests are as a rule that nobody read.
+    pub inference: bool,
     pub source: Source,
     /// Lines and gateways that no address tells of.
     pub paths: Vec<DeclaredPath>,
@@ -166,6 +168,7 @@ impl Config {
             pin: layer.pin.map(|path| path.0),
             paths: layer.paths.unwrap_or_default().into_vec(),
             captures: layer.captures.is_none_or(|switch| switch.0),
+            inference: layer.inference.is_none_or(|switch| switch.0),
             plaintext: layer.plaintext.unwrap_or_default().routes,
             catalog: Catalog {
                 table: layer.catalog_table.map(|path| path.0),

@@ -264,7 +264,7 @@ pub const REQUESTS_TYPED: Metric = Metric {
     name: "observer_requests_typed_total",
     kind: Kind::Counter,
     unit: "requests",
-    help: "Requests of clients by what told their kind: the kernel half by itself, the agent by method and path, the kernel half by what it had learned of the same line.",
+    help: "Requests of clients by what told their kind: the kernel half by itself, the agent by method and path, the kernel half by what it had learned of the same line; as inferred the connections that ended of which none was read and it is only said what they are as a rule.",
     labels: &["where"],
     buckets_us: &[],
 };

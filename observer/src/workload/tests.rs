@@ -36,6 +36,7 @@ fn flow(cgroup_id: u64, owner: Result<(u32, u32), OwnerMissing>) -> FlowTotals {
         ifindex: [0; 2],
         tag: 0,
         timing: Timing::default(),
+        turns: 0,
     }
 }
 

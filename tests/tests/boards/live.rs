@@ -173,6 +173,8 @@ fn request(net: &Bridged) -> Result<()> {
         API_PLACE,
         "api.openai.com",
         "POST /v1/embeddings 100",
+        // Of which the answer comes in pieces.
+        "POST /v1/embeddings?paced 100",
     ]);
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let output = net.near.spawn(command)?.output(TIMEOUT)?;

@@ -121,7 +121,7 @@ fn a_stated_cloud_decides_contracts() {
 }
 
 /// A configuration with both contracts, and more.
-fn contracts(folder: &Scratch, more: &str) -> Result<String> {
+pub fn contracts(folder: &Scratch, more: &str) -> Result<String> {
     let split = SPLIT.replace("  until: 2026-04-27\n", "");
     let tests = split.find("tests:\n").context("no tests")?;
     fs::write(
@@ -151,7 +151,7 @@ fn last_records(records: &[Value]) -> Vec<Value> {
 }
 
 /// What a contract says of a flow, and why.
-fn verdict<'f>(flow: &'f Value, contract: &str) -> (&'f str, &'f str) {
+pub fn verdict<'f>(flow: &'f Value, contract: &str) -> (&'f str, &'f str) {
     let mut all = flow["verdicts"].as_array().into_iter().flatten();
     let own = all.find(|entry| entry["contract"] == contract);
     own.map_or(("", ""), |own| (text(own, "verdict"), text(own, "reason")))

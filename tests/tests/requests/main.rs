@@ -1,6 +1,7 @@
 //! Requests that programs encrypt are typed: on the right socket, with bytes that are exactly theirs, and nothing of what they
 //! keep secret is anywhere. What is not installed is skipped and said so.
 
+mod blind;
 #[path = "../common/mod.rs"]
 mod common;
 mod contracts;
@@ -52,7 +53,14 @@ struct Bed {
 }
 
 impl Bed {
+    /// With probes in place.
     fn new(configuration: &str) -> Result<Self> {
+        let bed = Self::start(configuration)?;
+        bed.wait_for_probes()?;
+        Ok(bed)
+    }
+
+    fn start(configuration: &str) -> Result<Self> {
         let bed = Testbed::new("requests")?;
         let mut wire = Wire::default();
         for network in ["3.210.0.0/16", "104.18.0.0/16"] {
@@ -82,15 +90,13 @@ impl Bed {
             &[uplink(&net.near, net.near_device)],
             &["--config", &path("observer.yaml"), "--tick", "0.5"],
         )?;
-        let bed = Self {
+        Ok(Self {
             net,
             folder,
             agent,
             server,
             _bed: bed,
-        };
-        bed.wait_for_probes()?;
-        Ok(bed)
+        })
     }
 
     /// Libraries are looked for beside the ticks.

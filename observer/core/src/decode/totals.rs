@@ -46,6 +46,7 @@ pub fn flow(value: &[u8]) -> Result<FlowTotals, DecodeError> {
         ifindex: flow.ifindex,
         tag: flow.tag,
         timing: timing(&flow),
+        turns: flow.turns,
     })
 }
 
@@ -109,6 +110,7 @@ pub fn udp_flow(key: &[u8], value: &[u8]) -> Result<FlowTotals, DecodeError> {
         ifindex: flow.ifindex,
         tag: flow.tag,
         timing: Timing::default(),
+        turns: 0,
     })
 }
 

@@ -70,7 +70,7 @@ wire_structs! {
         ready, flags_locked, flags_ingress, flags_owner, reported_generation, sent, retransmitted_wire_bytes, cookie,
         cgroup_id, seq_high, connect_us, request_ns, local_address, comm, pid, uid, rtt_us, min_rtt_us, reported_flags,
         settled, received, reported_bytes, received_base, start_ns, first_byte_us, netns_inode,
-        process, asked_received, asked_ns, answered_ns, pauses, pause_us, before, _pad,
+        process, asked_received, asked_ns, answered_ns, pauses, pause_us, before, turns,
     }
     Answer { first_byte_us, last_byte_us, chunk_gap_us }
     UdpKey { cookie, local_address, remote_address, local_port, remote_port, _pad }

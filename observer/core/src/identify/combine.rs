@@ -12,7 +12,10 @@
 
 mod merge;
 
-use super::{name::NameIdentity, route::Typed};
+use super::{
+    name::NameIdentity,
+    route::{RouteTable, Typed},
+};
 use crate::model::{
     host_name::HostName,
     identity::{Basis, Confidence, Identity, Word},
@@ -39,11 +42,23 @@ pub struct Signals<'s> {
 pub enum Said<'s> {
     /// None was seen.
     Nothing,
+    /// None was seen, of a connection that is encrypted.
+    Unread(Unread<'s>),
     /// Of a method that the table does not know.
     Unknown,
     One(&'s Typed),
     /// Of several kinds.
     Mixed,
+}
+
+/// By what may be said what requests are that nobody read.
+#[derive(Clone, Copy, Debug)]
+pub struct Unread<'s> {
+    pub routes: &'s RouteTable,
+    /// What is so as a rule may be said.
+    pub infers: bool,
+    /// What the client sends between answers is too short for requests of HTTP/1: both sides speak when they like.
+    pub is_framed: bool,
 }
 
 /// A name that an address was the answer to.
@@ -86,7 +101,7 @@ pub fn combine(signals: &Signals<'_>, names: &impl Names) -> Combined {
     };
     let identity = &mut combined.identity;
     match signals.request {
-        Said::Nothing | Said::Unknown => {}
+        Said::Nothing | Said::Unknown | Said::Unread(_) => {}
         Said::Mixed => identity.api_state = Some(ApiState::Mixed),
         Said::One(request) => {
             let host = named.as_ref().and_then(|named| named.known.as_ref());
@@ -101,6 +116,18 @@ pub fn combine(signals: &Signals<'_>, names: &impl Names) -> Combined {
         }
     } else if hides_names(signals, identity) {
         identity.blind_reason = Some(BlindReason::EncryptedDns);
+    }
+    if let Said::Unread(unread) = &signals.request
+        && let Some(host) = named.as_ref().and_then(|named| named.known.as_ref())
+        && unread.routes.has(host)
+    {
+        let identity = &mut combined.identity;
+        identity.blind_reason = identity
+            .blind_reason
+            .or(Some(BlindReason::NoPlaintextProbe));
+        if unread.infers {
+            merge::usual(identity, host, unread);
+        }
     }
     combined.is_proxy = signals
         .asked

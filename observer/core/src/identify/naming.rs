@@ -15,9 +15,9 @@ use observer_ebpf::abi::{EGRESS, flag};
 pub use self::fields::Blocks;
 use self::requests::{Kind, Requests};
 use super::{
-    combine::{Combined, Names, Resolved, Said, Signals, combine},
+    combine::{Combined, Names, Resolved, Said, Signals, Unread, combine},
     dns::{DnsTable, LATE_NS},
-    route::{Request, Typed},
+    route::{Request, RouteTable, Typed},
 };
 use crate::model::{
     churn::clear_marks,
@@ -37,6 +37,10 @@ pub const IDENTITIES_MAX: usize = 8_192;
 const ENCRYPTED_DNS_PORT: u16 = 853;
 /// Flows that were never read, above which they are forgotten all the same.
 const UNREAD_MAX: usize = NAMED_MAX / 4 * 3;
+/// Turns of a connection before its rhythm is looked at.
+const TURNS_LEAST: u32 = 20;
+/// Bytes that a request of HTTP/1 with credentials has at the least, encrypted.
+const REQUEST_BYTES_LEAST: u64 = 250;
 /// Ticks for which a flow may be spoken of before its first reading.
 const UNSEEN_TICKS: u32 = 2;
 
@@ -74,6 +78,17 @@ struct Alike {
     resolved: Vec<Word>,
     blind: Option<BlindReason>,
     request: Kind,
+    /// Of requests that nobody read: see [`Unread`].
+    unread: Option<bool>,
+}
+
+/// The tables that flows are named by.
+#[derive(Clone, Copy, Debug)]
+pub struct Tables<'t, N> {
+    pub names: &'t N,
+    pub routes: &'t RouteTable,
+    /// Of requests that nobody read it may be said what they are as a rule.
+    pub infers: bool,
 }
 
 impl Naming {
@@ -175,7 +190,7 @@ impl Naming {
         &mut self,
         flow: &FlowTotals,
         (tag, address): (u32, &Identity),
-        names: &impl Names,
+        tables: Tables<'_, impl Names>,
         now_ns: u64,
     ) -> Arc<Combined> {
         let resolved = self.resolved(flow, now_ns);
@@ -196,6 +211,7 @@ impl Naming {
             resolved: resolved.iter().map(|found| found.name.word()).collect(),
             blind,
             request: spoken.map_or_else(Kind::default, |spoken| spoken.requests.kind().clone()),
+            unread: unread(flow, asked.as_deref()),
         };
         if let Some(known) = self.identities.get(&alike) {
             return Arc::clone(known);
@@ -206,13 +222,20 @@ impl Naming {
             resolved: &resolved,
             blind,
             request: match &alike.request {
-                Kind::Unseen => Said::Nothing,
+                Kind::Unseen => match alike.unread {
+                    None => Said::Nothing,
+                    Some(is_framed) => Said::Unread(Unread {
+                        routes: tables.routes,
+                        infers: tables.infers,
+                        is_framed,
+                    }),
+                },
                 Kind::One(None) => Said::Unknown,
                 Kind::One(Some(typed)) => Said::One(typed),
                 Kind::Mixed => Said::Mixed,
             },
         };
-        let combined = Arc::new(combine(&signals, names));
+        let combined = Arc::new(combine(&signals, tables.names));
         if self.identities.len() >= IDENTITIES_MAX {
             self.identities.clear();
         }
@@ -337,6 +360,24 @@ fn entry<K: Eq + Hash, S: BuildHasher>(
         })),
         Entry::Vacant(_) => None,
     }
+}
+
+/// Whether a client has sent what nobody could read and was answered, and if so whether it was too short for requests.
+fn unread(flow: &FlowTotals, asked: Option<&Asked>) -> Option<bool> {
+    let [sent, received] = flow.counters.payload_bytes;
+    if flow.initiator == Initiator::Remote || sent == 0 || received == 0 {
+        return None;
+    }
+    let is_encrypted = match flow.protocol {
+        Protocol::Tcp => flow.flags.has(flag::TLS | flag::TLS_PASSED),
+        Protocol::Udp => asked.is_some_and(|asked| asked.by == AskedBy::QuicHello),
+    };
+    // Fields of HTTP/2 may be as short.
+    let may_be_short = asked.is_none_or(|asked| asked.alpn.iter().any(|name| **name == *b"h2"));
+    let is_framed = !may_be_short
+        && flow.turns >= TURNS_LEAST
+        && sent < u64::from(flow.turns) * REQUEST_BYTES_LEAST;
+    is_encrypted.then_some(is_framed)
 }
 
 /// Why a flow whose client was not heard has no name of its own; `None` where it needs none, or has said nothing yet.

@@ -92,9 +92,7 @@ impl Typed {
         if host.is_control {
             return self.route(Dialect::Control);
         }
-        let families = host.api_family.iter().chain(&host.api_families);
-        let mut families = families.map(|family| Dialect::Family(*family));
-        families.find_map(|dialect| self.route(dialect))
+        dialects(host).find_map(|dialect| self.route(dialect))
     }
 
     fn route(&self, dialect: Dialect) -> Option<&Route> {
@@ -102,6 +100,13 @@ impl Typed {
         let found = routes.find(|(own, _)| *own == dialect);
         found.map(|(_, route)| route)
     }
+}
+
+/// What requests of a dialect are as a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usual {
+    pub state: ApiState,
+    pub why: Word,
 }
 
 /// All rows.
@@ -113,6 +118,7 @@ pub struct RouteTable {
     hosts: BTreeMap<Dialect, Vec<Dialect>>,
     vendors: BTreeMap<String, Word>,
     residency: Vec<Word>,
+    usual: BTreeMap<Dialect, Usual>,
     sha256: String,
 }
 
@@ -161,6 +167,7 @@ impl RouteTable {
             hosts: BTreeMap::new(),
             vendors: BTreeMap::new(),
             residency: Vec::new(),
+            usual: BTreeMap::new(),
             sha256: String::new(),
         };
         let mut hash = Sha256::new();
@@ -239,6 +246,29 @@ impl RouteTable {
         }
     }
 
+    /// Whether the table has requests of a host of this name, and which it would be is not known by the name.
+    #[must_use]
+    pub fn has(&self, host: &NameIdentity) -> bool {
+        !host.is_control && dialects(host).any(|dialect| self.hosts.contains_key(&dialect))
+    }
+
+    /// What requests of such a host are as a rule; `None` where there is none.
+    #[must_use]
+    pub fn usual(&self, host: &NameIdentity) -> Option<&Usual> {
+        dialects(host).find_map(|dialect| self.usual.get(&dialect))
+    }
+
+    /// Whether such a host has sessions in which both sides speak when they like.
+    #[must_use]
+    pub fn has_realtime(&self, host: &NameIdentity) -> bool {
+        let looked_through = dialects(host).filter_map(|dialect| self.hosts.get(&dialect));
+        let rows = looked_through
+            .flatten()
+            .filter_map(|own| self.rows.get(own));
+        rows.flatten()
+            .any(|row| row.kind.state == ApiState::Realtime)
+    }
+
     /// SHA-256 of the files, hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> &str {
@@ -276,6 +306,12 @@ impl RouteTable {
             (format!("{methods} {}", row.template), &*row.kind)
         })
     }
+}
+
+/// Those that a host speaks, the likelier ones first.
+fn dialects(host: &NameIdentity) -> impl Iterator<Item = Dialect> {
+    let families = host.api_family.iter().chain(&host.api_families);
+    families.map(|family| Dialect::Family(*family))
 }
 
 /// A client that talks to a proxy writes the whole URL (RFC 9112, section 3.2.2).

@@ -70,6 +70,7 @@ fn deciding(flow: &impl Facts, (field, is_valued): (FieldId, bool)) -> Fact<'_> 
         Ok(()) => Fact::Number(1),
         Err(Doubt::NotSeen) => Fact::Unknown,
         Err(Doubt::Ambiguous) => Fact::Number(2),
+        Err(Doubt::Inferred) => Fact::Number(4),
         Err(Doubt::Proxied) => Fact::Number(3),
         Err(Doubt::Word(word)) => Fact::Text(word),
     }

@@ -39,6 +39,8 @@ pub struct FlowTotals {
     /// Tag set of the remote address in the kernel's address table.
     pub tag: u32,
     pub timing: Timing,
+    /// Times that the client spoke again after it was answered.
+    pub turns: u32,
 }
 
 impl FlowTotals {

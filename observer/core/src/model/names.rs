@@ -380,6 +380,8 @@ words! {
         EncryptedDns = "encrypted_dns",
         /// The protocol names no host, or is none that is read.
         NoHandshake = "no_handshake",
+        /// What is asked of the service is encrypted by a program that is not read: its kind is not known.
+        NoPlaintextProbe = "no_plaintext_probe",
         /// A bounded table of names had no room.
         TableFull = "table_full",
     }

@@ -31,6 +31,7 @@ pub fn socket(cookie: u64) -> FlowTotals {
         ifindex: [2, 2],
         tag: 0,
         timing: Timing::default(),
+        turns: 0,
     }
 }
 

@@ -288,5 +288,6 @@ pub fn flow(key: FlowKey, protocol: Protocol, start_ns: u64) -> FlowTotals {
         ifindex: [2, 2],
         tag: u32::try_from(key.cookie()).unwrap_or(0) % TAGS,
         timing: Timing::default(),
+        turns: 0,
     }
 }

@@ -297,6 +297,26 @@ pub fn times() -> Vec<Panel> {
             )
         },
         Panel {
+            queries: quantiles("observer_last_byte_seconds"),
+            ..panel(
+                "Time to the last byte",
+                "From the end of a request to the last byte of its answer. Far above the first byte: an answer that is \
+                 long, or comes in pieces as a model makes it.",
+                Draw::Lines,
+                Unit::Seconds,
+            )
+        },
+        Panel {
+            queries: quantiles("observer_chunk_gap_seconds"),
+            ..panel(
+                "Longest pause in an answer",
+                "Of answers that come in pieces, between piece and piece. What people see as stuttering: a rise is the \
+                 service's own, unless the round trip time rose too.",
+                Draw::Lines,
+                Unit::Seconds,
+            )
+        },
+        Panel {
             queries: vec![curve(
                 format!(
                     "sum by (le) (increase(observer_first_byte_seconds_bucket{{{TIMES}}}[$__rate_interval]))"

@@ -11,7 +11,7 @@ use observer_ebpf::abi::{Flow, capture::CAPTURES_BYTES, note::Note};
 
 use super::{
     contexts::{__sk_buff, Socket, bpf_sock, bpf_sock_ops, bpf_tcp_sock},
-    world::{Records, Storage, change_world, contents, leak, world},
+    world::{Records, STORAGE_WORDS, Storage, change_world, contents, leak, world},
 };
 
 const TCP_TIME_WAIT: u32 = 6;
@@ -96,7 +96,7 @@ pub unsafe fn bpf_sk_storage_get(
         if flags == 0 || world().storage_fails {
             return ptr::null_mut();
         }
-        let value = leak([0; 32]);
+        let value = leak([0; STORAGE_WORDS]);
         storage.values.insert(sk.addr(), value);
         value.cast()
     })

@@ -81,10 +81,13 @@ pub unsafe fn loaded<T: Copy + 'static>(constant: *const T) -> T {
     })
 }
 
-/// Storage of all sockets in one map, by the socket's address. A value is as large as the largest, 256 bytes.
+/// A value of storage is as large as the largest, a flow.
+pub const STORAGE_WORDS: usize = size_of::<Flow>() / 8;
+
+/// Storage of all sockets in one map, by the socket's address.
 #[derive(Default)]
 pub struct Storage {
-    pub values: HashMap<usize, *mut [u64; 32]>,
+    pub values: HashMap<usize, *mut [u64; STORAGE_WORDS]>,
 }
 
 /// Records in a ring, flows with the wake-up flag that each was written with. A ring carries flows or notes.

@@ -1,12 +1,15 @@
 //! A believed name over what the address says. Which name is believed is decided before.
 
-use super::{Combined, Named, api_state};
+use super::{Combined, Named, Unread, api_state};
 use crate::{
     identify::{
         name::NameIdentity,
         route::{Dialect, Typed},
     },
-    model::identity::{Basis, Confidence, Identity, Word},
+    model::{
+        identity::{Basis, Confidence, Identity, Word},
+        names::ApiState,
+    },
 };
 
 /// Words of the address table for what is no cloud's.
@@ -115,6 +118,24 @@ pub(super) fn request(identity: &mut Identity, host: Option<&NameIdentity>, requ
         unseen.unwrap_or_default(),
         kind.why
     );
+    prepend(identity, &clause);
+}
+
+/// Says what requests of a host are as a rule, of which none was read.
+pub(super) fn usual(identity: &mut Identity, host: &NameIdentity, unread: &Unread<'_>) {
+    let (state, why) = if unread.is_framed && unread.routes.has_realtime(host) {
+        let why =
+            "between answers the client sends less than a request of HTTP/1 with credentials has";
+        (ApiState::Realtime, why)
+    } else if let Some(usual) = unread.routes.usual(host) {
+        (usual.state, usual.why.as_str())
+    } else {
+        return;
+    };
+    identity.api_state = Some(state);
+    identity.basis = Some(Basis::Inferred);
+    identity.confidence = identity.confidence.min(Some(Confidence::Likely));
+    let clause = format!("no request was read; as a rule {}: {why}", state.word());
     prepend(identity, &clause);
 }
 

@@ -1,16 +1,21 @@
 //! Flows that are named in time, late, or not at all.
 
+use std::sync::OnceLock;
+
 use super::*;
 use crate::{
     identify::name::NameIdentity,
     model::{
         flow::{Endpoint, FlowFlags},
         host_name::HostName,
+        identity::{Basis, Confidence},
+        names::{ApiFamily, ApiState},
         sample::{remote, socket},
     },
 };
 
 /// Every name is a service of its own.
+#[derive(Clone, Copy)]
 struct Names;
 
 impl super::Names for Names {
@@ -18,6 +23,11 @@ impl super::Names for Names {
         Some(NameIdentity {
             service: Some(name.word()),
             verified: true,
+            api_family: match name.as_str() {
+                "bedrock.example" => Some(ApiFamily::Bedrock),
+                "openai.example" => Some(ApiFamily::Openai),
+                _ => None,
+            },
             ..NameIdentity::default()
         })
     }
@@ -58,6 +68,17 @@ fn answer(text: &str, flow: &FlowTotals) -> DnsAnswer {
     }
 }
 
+fn tables() -> Tables<'static, Names> {
+    static ROUTES: OnceLock<RouteTable> = OnceLock::new();
+    let routes =
+        ROUTES.get_or_init(|| RouteTable::embedded().expect("the embedded table is whole"));
+    Tables {
+        names: &Names,
+        routes,
+        infers: true,
+    }
+}
+
 /// A flow that has sent something.
 fn sent(mut flow: FlowTotals) -> FlowTotals {
     flow.counters.payload_bytes = [100, 0];
@@ -67,7 +88,7 @@ fn sent(mut flow: FlowTotals) -> FlowTotals {
 
 fn of(naming: &mut Naming, flow: &FlowTotals, now_s: u64) -> String {
     let address = Identity::default();
-    let found = naming.of(flow, (flow.tag, &address), &Names, now_s * SECOND);
+    let found = naming.of(flow, (flow.tag, &address), tables(), now_s * SECOND);
     let name = found.identity.server_name.as_deref().unwrap_or("-");
     let reason = found.identity.blind_reason.map_or("-", BlindReason::word);
     format!("{name} {reason}")
@@ -193,7 +214,7 @@ fn a_flow_that_is_not_read_before_its_end_keeps_its_name_until_then() {
         ..flow
     };
     let address = Identity::default();
-    let found = naming.of(&over, (flow.tag, &address), &Names, SECOND);
+    let found = naming.of(&over, (flow.tag, &address), tables(), SECOND);
     assert!(found.identity.server_name.is_some());
     naming.forget(false, |_| false);
     assert!(naming.sockets.is_empty());
@@ -207,10 +228,112 @@ fn flows_alike_share_one_identity() {
     for flow in &flows {
         naming.say(flow.key, asked("a.example"));
     }
-    let found = flows.map(|flow| naming.of(&flow, (flow.tag, &address), &Names, SECOND));
+    let found = flows.map(|flow| naming.of(&flow, (flow.tag, &address), tables(), SECOND));
     assert!(Arc::ptr_eq(&found[0], &found[1]));
     for nth in 0..2 * u32::try_from(IDENTITIES_MAX).expect("a small number") {
-        let _ = naming.of(&flows[0], (nth, &address), &Names, SECOND);
+        let _ = naming.of(&flows[0], (nth, &address), tables(), SECOND);
     }
     assert!(naming.identities.len() <= IDENTITIES_MAX);
+}
+
+/// Of a connection that is encrypted and of which no request was read: why, and what is so as a rule.
+#[test]
+fn what_nobody_read_is_blind_and_may_be_inferred() {
+    let tls = flag::FROM_START | flag::TLS | flag::TLS_PASSED | flag::LOOKED;
+    let no_alpn: &[&[u8]] = &[];
+    let both: &[&[u8]] = &[b"h2", b"http/1.1"];
+    let one: &[&[u8]] = &[b"http/1.1"];
+    let blind = Some(BlindReason::NoPlaintextProbe);
+    let stateless = Some(ApiState::Stateless);
+    for (name, flags, alpn, turns, sent, infers, expected) in [
+        (
+            "bedrock.example",
+            tls,
+            no_alpn,
+            1,
+            900,
+            true,
+            (blind, stateless),
+        ),
+        (
+            "bedrock.example",
+            tls,
+            no_alpn,
+            1,
+            900,
+            false,
+            (blind, None),
+        ),
+        // Two kinds of requests are as usual: nothing is said.
+        ("openai.example", tls, both, 1, 900, true, (blind, None)),
+        // A session in which both sides speak when they like.
+        (
+            "openai.example",
+            tls,
+            one,
+            30,
+            4_000,
+            true,
+            (blind, Some(ApiState::Realtime)),
+        ),
+        ("openai.example", tls, one, 30, 4_000, false, (blind, None)),
+        ("openai.example", tls, one, 30, 9_000, true, (blind, None)),
+        ("openai.example", tls, one, 19, 400, true, (blind, None)),
+        ("openai.example", tls, both, 30, 4_000, true, (blind, None)),
+        // No requests are known of it, or nothing was asked yet, or nothing is encrypted.
+        ("a.example", tls, no_alpn, 1, 900, true, (None, None)),
+        ("bedrock.example", tls, no_alpn, 0, 0, true, (None, None)),
+        (
+            "bedrock.example",
+            tls & !flag::TLS_PASSED,
+            no_alpn,
+            1,
+            900,
+            true,
+            (None, None),
+        ),
+        (
+            "bedrock.example",
+            flag::FROM_START | flag::HTTP,
+            no_alpn,
+            1,
+            900,
+            true,
+            (None, None),
+        ),
+    ] {
+        let mut flow = socket(1);
+        flow.counters.payload_bytes = [sent, sent];
+        flow.flags = FlowFlags(flags);
+        flow.turns = turns;
+        let mut naming = Naming::default();
+        let alpn = alpn.iter().map(|name| Box::from(*name)).collect();
+        naming.say(
+            flow.key,
+            Asked {
+                alpn,
+                ..asked(name)
+            },
+        );
+        let address = Identity::default();
+        let tables = Tables { infers, ..tables() };
+        let found = naming.of(&flow, (flow.tag, &address), tables, SECOND);
+        let identity = &found.identity;
+        assert_eq!(
+            (identity.blind_reason, identity.api_state),
+            expected,
+            "{name} {turns} {sent}"
+        );
+        let is_inferred = identity.basis == Some(Basis::Inferred);
+        assert_eq!(is_inferred, expected.1.is_some());
+        assert!(!is_inferred || identity.confidence < Some(Confidence::Certain));
+
+        // A request that is read says more.
+        naming.request(flow.key, [0, 0], Answer::default(), None);
+        let found = naming.of(&flow, (flow.tag, &address), tables, SECOND);
+        assert_eq!(
+            (found.identity.blind_reason, found.identity.api_state),
+            (None, None)
+        );
+    }
 }

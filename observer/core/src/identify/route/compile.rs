@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Dialect, FILE_BYTES_MAX, Kind, METHODS, ROWS_MAX, RouteTable, Row,
+    Dialect, FILE_BYTES_MAX, Kind, METHODS, ROWS_MAX, RouteTable, Row, Usual,
     spec::{RouteFile, RouteRow},
     template::Template,
 };
@@ -51,6 +51,14 @@ pub(super) fn add(table: &mut RouteTable, name: &str, text: &str) -> Result<(), 
             .map(|word| reader.named(&word.value, Some(word)))
             .collect::<Result<Vec<_>, _>>()?;
         table.hosts.insert(host, dialects);
+    }
+    for (host, row) in &file.inferred {
+        let host = reader.named(host, None)?;
+        let usual = Usual {
+            state: row.state,
+            why: row.why.as_str().into(),
+        };
+        table.usual.insert(host, usual);
     }
     if table.templates() > ROWS_MAX {
         return Err(RouteError {

@@ -33,6 +33,9 @@ pub struct RouteFile {
     /// First parts of model ids, and locations, that say where a request may be processed.
     #[serde(default)]
     pub residency: Vec<String>,
+    /// What requests of a dialect are as a rule, where none is read.
+    #[serde(default)]
+    pub inferred: BTreeMap<String, InferredRow>,
     pub routes: Vec<RouteRow>,
 }
 
@@ -46,6 +49,14 @@ pub struct SourceRow {
     /// Seen in a source that can be named; else recalled.
     #[serde(default = "yes")]
     pub verified: bool,
+}
+
+/// What is so as a rule.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InferredRow {
+    pub state: ApiState,
+    pub why: String,
 }
 
 const fn yes() -> bool {

@@ -23,6 +23,8 @@ pub enum Doubt {
     Ambiguous,
     /// The value is a word for not knowing which: `body_decides`, `mixed`; of a known provider's cloud, `private`.
     Word(&'static str),
+    /// Nobody saw it: it is what is so as a rule.
+    Inferred,
     /// The address is a proxy's, and says nothing of what is behind it.
     Proxied,
 }
@@ -35,6 +37,7 @@ impl Doubt {
             Self::NotSeen => "not known",
             Self::Ambiguous => "ambiguous",
             Self::Word(word) => word,
+            Self::Inferred => "inferred",
             Self::Proxied => "behind a proxy",
         }
     }
@@ -77,7 +80,7 @@ pub const NAMESPACE: FieldId = FieldId::constant("namespace");
 pub const WORKLOAD: FieldId = FieldId::constant("workload");
 
 /// Fields that decide how others are read, besides the way to a proxy (see [`Way`]).
-pub const DECIDING: [FieldId; 5] = [CONFIDENCE, CLOUD, PROVIDER, PATH_KIND, ROUTE];
+pub const DECIDING: [FieldId; 6] = [CONFIDENCE, BASIS, CLOUD, PROVIDER, PATH_KIND, ROUTE];
 /// Words that an address has for being nobody's in particular.
 const NETWORKS: [&str; 2] = ["private", "cluster"];
 
@@ -161,6 +164,9 @@ impl<F: Facts> Source for Flow<'_, F> {
         let Self(flow) = self;
         if is_identity(field) && flow.fact(CONFIDENCE) == Fact::Text("ambiguous") {
             return Reading::Doubt(Doubt::Ambiguous);
+        }
+        if field == API_STATE && flow.fact(BASIS) == Fact::Text("inferred") {
+            return Reading::Doubt(Doubt::Inferred);
         }
         if matches!(field, CLOUD | REGION | GEOGRAPHY) && Way::of(*flow) == Way::Proxy {
             return Reading::Doubt(Doubt::Proxied);

@@ -29,5 +29,7 @@ words! {
         User = "user",
         /// The kernel half, that was told of the same line before.
         Cache = "cache",
+        /// Nobody: flows of which it is said what requests of their host are as a rule.
+        Inferred = "inferred",
     }
 }
