@@ -172,7 +172,7 @@ fn ticks_of(agent: &Observed) -> Result<Vec<Tick>> {
 }
 
 /// Time on a CPU, user and system, of all threads.
-fn cpu_ns(pid: u32) -> Result<u64> {
+pub fn cpu_ns(pid: u32) -> Result<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))?.flatten() {
         let text = fs::read_to_string(task.path().join("schedstat"))?;

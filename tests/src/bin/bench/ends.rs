@@ -5,6 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
     thread::JoinHandle,
 };
 
@@ -59,6 +60,24 @@ impl Ends {
         })?)
     }
 
+    /// A program for `net.near.spawn`, whose sockets are the near end's.
+    pub fn near_program(&self, name: &str) -> Command {
+        // 0 is the writer itself, which has no other thread yet.
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "echo 0 >\"$0\" && exec \"$@\""])
+            .arg(self.near.threads.join("cgroup.threads"))
+            .args(["taskset", "--cpu-list", &cpu(NEAR_CPU).to_string(), name]);
+        command
+    }
+
+    /// A program for `net.far.spawn`.
+    pub fn far_program(&self, name: &str) -> Command {
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", &cpu(FAR_CPU).to_string(), name]);
+        command
+    }
+
     /// Starts `work` on the far host.
     pub fn start_far(
         &self,
@@ -71,11 +90,16 @@ impl Ends {
     }
 }
 
-/// Keeps the calling thread to one CPU; where there is only one, to that.
-fn keep_to(cpu: usize) -> Result<()> {
+/// Keeps the calling thread to one CPU.
+fn keep_to(nth: usize) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(cpu % std::thread::available_parallelism()?.get())?;
+    set.set(cpu(nth))?;
     sched_setaffinity(Pid::from_raw(0), &set).context("cannot keep a load to its CPU")
+}
+
+/// Where there is only one, that.
+fn cpu(nth: usize) -> usize {
+    nth % std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Puts the calling thread into a cgroup of threads.

@@ -11,8 +11,11 @@ mod kernel_cost;
 mod load;
 mod names;
 mod pair;
+mod processes;
 mod report;
+mod requests;
 mod start;
+mod web;
 
 use std::{
     path::{Path, PathBuf},
@@ -53,6 +56,8 @@ enum Part {
     Latency,
     /// What it takes to hear the names of new connections
     Names,
+    /// What it takes to read requests before programs encrypt them
+    Requests,
     /// From start to ready
     Start,
     /// The agent's own time and memory
@@ -134,6 +139,7 @@ fn run(arguments: &Arguments) -> Result<()> {
             Part::Throughput => awake(&bench, pair::throughput)?,
             Part::Latency => awake(&bench, pair::latency)?,
             Part::Names => awake(&bench, names::measure)?,
+            Part::Requests => requests::measure(&bench)?,
             Part::Start => start::measure(&bench)?,
             Part::Agent => agent_cost::measure(&bench)?,
         });

@@ -135,12 +135,13 @@ pub fn turns(
         .collect()
 }
 
-pub fn ratio(
+/// The row of a figure that both sides of each pair have.
+pub fn ratio<T>(
     part: &'static str,
     what: &str,
     unit: &'static str,
-    pairs: &[[Done; 2]],
-    figure: impl Fn(&Done) -> f64,
+    pairs: &[[T; 2]],
+    figure: impl Fn(&T) -> f64,
 ) -> Row {
     let of = |side: usize| median(pairs.iter().map(|pair| figure(&pair[side])));
     let ratios: Vec<f64> = pairs
