@@ -10,6 +10,7 @@ mod progress;
 mod prometheus;
 mod python;
 mod rust_src;
+mod unpacked;
 
 use std::{process::ExitCode, time::Instant};
 
@@ -55,6 +56,9 @@ pub fn run(args: &Args) -> ExitCode {
     }
     if args.groups.contains(&Group::Sdks) {
         parts.push((python::SDKS.name, python::SDKS.ensure()));
+        for other in [unpacked::OPENSSL_1_1, unpacked::GO_1_24] {
+            parts.push((other.name, other.ensure()));
+        }
     }
     if args.groups.contains(&Group::K8s) {
         parts.push((python::KUBERNETES.name, python::KUBERNETES.ensure()));

@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    env::consts::ARCH,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -26,6 +27,12 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/requests");
 const PYTHON: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../target/tools/sdks/bin/python3"
+);
+/// Of Debian 11 and 13.
+const OPENSSL_1_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/openssl-1.1");
+const GO_1_24: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../target/tools/go-1.24/usr/lib/go-1.24"
 );
 pub const NAMES: [&str; 7] = [
     OPENAI,
@@ -151,34 +158,73 @@ fn clients(bed: &Bed) -> Result<Vec<(String, Vec<String>)>> {
             format!("git -c http.sslVerify=false ls-remote https://{OPENAI}/v1/files || true");
         clients.push(("git".to_owned(), words(&["sh", "-c", &ask])));
     }
+    if Path::new(OPENSSL_1_1).exists() {
+        clients.push(("OpenSSL 1.1".to_owned(), s_client(bed)));
+    }
     if Command::new("go").arg("version").output().is_ok() {
-        for (label, flags) in [("Go", ""), ("Go, stripped", "-s -w")] {
-            let program = bed.path(&format!("go{}", flags.len()));
-            let built = Command::new("go")
-                .args(["build", "-ldflags", flags, "-o"])
-                .arg(&program)
-                .arg(script("client.go"))
-                .env("GOFLAGS", "-mod=mod")
-                .env("GOCACHE", bed.path("go-cache"))
-                .env("GO111MODULE", "off")
-                .output()?;
-            ensure!(
-                built.status.success(),
-                "{}",
-                String::from_utf8_lossy(&built.stderr)
-            );
-            let program = program.display().to_string();
-            for version in ["h1", "h2"] {
-                let command = vec![program.clone(), version.to_owned()];
-                clients.push((format!("{label}, {version}"), command));
-            }
-        }
+        gos(bed, "Go", Path::new("go"), &mut clients)?;
+    }
+    let recent = Path::new(GO_1_24).join("bin/go");
+    if recent.exists() {
+        gos(bed, "Go 1.24", &recent, &mut clients)?;
     }
     Ok(clients)
 }
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// Requests that `s_client` sends as they come from its standard input, on one connection.
+fn s_client(bed: &Bed) -> Vec<String> {
+    let requests = [
+        "/v1/responses?x=y",
+        "/v1/embeddings",
+        "/v1/files",
+        "/v1/nowhere",
+    ]
+    .map(|path| {
+        let head = format!("POST {path} HTTP/1.1\\r\\nHost: {OPENAI}\\r\\nContent-Length: 2");
+        format!("printf '{head}\\r\\n\\r\\n{{}}'; sleep 0.5;")
+    })
+    .concat();
+    // The machine's own configuration is for another version.
+    let program = format!(
+        "OPENSSL_CONF=/dev/null LD_LIBRARY_PATH={OPENSSL_1_1}/usr/lib/{ARCH}-linux-gnu \
+         {OPENSSL_1_1}/usr/bin/openssl s_client -quiet -no_ign_eof -verify_return_error \
+         -CAfile {} -connect {OPENAI}:443 -servername {OPENAI}",
+        bed.path("certificate.pem").display()
+    );
+    let script = format!("{{ sleep 1; {requests} }} | {program}");
+    words(&["sh", "-c", &script])
+}
+
+/// What a Go makes of the client, for debuggers and stripped, with both versions of HTTP.
+fn gos(bed: &Bed, label: &str, go: &Path, clients: &mut Vec<(String, Vec<String>)>) -> Result<()> {
+    for (kind, flags) in [("", ""), (", stripped", "-s -w")] {
+        let label = format!("{label}{kind}");
+        let program = bed.path(&label.replace([' ', ','], "-"));
+        let built = Command::new(go)
+            .args(["build", "-ldflags", flags, "-o"])
+            .arg(&program)
+            .arg(format!("{FOLDER}/client.go"))
+            .env("GOFLAGS", "-mod=mod")
+            .env("GOCACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/go-cache"))
+            .env("GO111MODULE", "off")
+            .env("GOTOOLCHAIN", "local")
+            .output()?;
+        ensure!(
+            built.status.success(),
+            "{label}: {}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        let program = program.display().to_string();
+        for version in ["h1", "h2"] {
+            let command = vec![program.clone(), version.to_owned()];
+            clients.push((format!("{label}, {version}"), command));
+        }
+    }
+    Ok(())
 }
 
 /// Both versions, and bodies for which a socket has no room.

@@ -18,7 +18,7 @@ pub enum Group {
     Containers,
     /// A Kubernetes API server and node
     K8s,
-    /// The providers' own SDKs for Python, to read requests of
+    /// The providers' own SDKs for Python, and other versions of OpenSSL and Go, to read requests of
     Sdks,
 }
 

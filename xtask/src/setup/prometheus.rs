@@ -2,18 +2,13 @@
 //! dashboards, rules and alerts run the real ones. Nothing is installed into the machine, and no service starts.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{
-    Outcome,
-    apt::{self, AptRoot},
-    progress::Step,
-};
+use super::{Outcome, unpacked::unpack};
 use crate::{shell, workspace};
 
 const SUITE: &str = "bookworm";
@@ -73,30 +68,9 @@ impl Program {
     }
 }
 
-/// Unpacks beside the final place and renames, so that an interrupted run leaves nothing half done.
 fn fetch(place: &Path) -> Result<()> {
-    let step = Step::start(&format!(
-        "Prometheus {VERSION} and Alertmanager from Debian {SUITE} (28 MB)"
-    ));
-    let apt = AptRoot::new(&workspace::tools_dir().join("prometheus.apt"), SUITE)?;
-    step.tell("reading the package list");
-    apt.update()?;
-    let partial = workspace::tools_dir().join("prometheus.partial");
-    for old in [partial.as_path(), place] {
-        if old.exists() {
-            fs::remove_dir_all(old).with_context(|| format!("remove `{}`", old.display()))?;
-        }
-    }
-    for (name, _) in PACKAGES {
-        step.tell(&format!("downloading {name}"));
-        let package = apt.download(name)?;
-        step.tell(&format!("unpacking {name}"));
-        apt::extract(&package, &partial)?;
-        // The folder of downloads has one at a time.
-        fs::remove_file(&package).with_context(|| format!("remove `{}`", package.display()))?;
-    }
-    fs::rename(&partial, place).with_context(|| format!("rename to `{}`", place.display()))?;
-    fs::remove_dir_all(&apt.dir).with_context(|| format!("remove `{}`", apt.dir.display()))
+    let what = format!("Prometheus {VERSION} and Alertmanager from Debian {SUITE} (28 MB)");
+    unpack(&what, SUITE, &PACKAGES.map(|(name, _)| name), place)
 }
 
 #[cfg(test)]
