@@ -38,6 +38,18 @@ pub struct Boundary {
     pub answer: Answer,
 }
 
+/// How a function takes its plaintext: the cookie of its probe.
+pub mod convention {
+    /// Connection, address, length.
+    pub const LIBRARY: u64 = 0;
+    /// The connection's address stands at the first argument's.
+    pub const RUSTLS: u64 = 1;
+    /// The same, of several pieces.
+    pub const RUSTLS_PIECES: u64 = 2;
+    /// In Go's own registers.
+    pub const GO: u64 = 3;
+}
+
 /// How far a request line has been seen.
 pub mod state {
     /// Nothing is under way.

@@ -1,17 +1,23 @@
 //! Question: which request does a program encrypt?
 //!
 //! Hooks: uprobes at the entries of `SSL_write`, `SSL_write_ex` and `SSL_free` of OpenSSL (1.1 and 3), of `gnutls_record_send2`
-//! (before 3.6.3 `gnutls_record_send`) and `gnutls_deinit` of GnuTLS, of the writer of
-//! rustls (0.20 on, where symbols are left) and of `crypto/tls.(*Conn).Write` of Go (register ABI, 1.17). Context: the calling thread. Some 1 to 2 us a call; none of them at a
-//! function's return. Kept is method and path of what begins a request, until its ciphertext is sent (`sent`). HTTP/2 has a file of
-//! its own (`http2`). Cannot see: requests of HTTP/1 that begin in the middle of a write, libraries that are linked in without
-//! symbols.
+//! (before 3.6.3 `gnutls_record_send`) and `gnutls_deinit` of GnuTLS, of the writer of rustls (0.20 on, where symbols are left) and
+//! of `crypto/tls.(*Conn).Write` of Go (register ABI, 1.17), with cookies (5.15); none at a function's return. Context: the calling
+//! thread. Some 1 to 2 us a call. Kept is method and path of what begins a request, until its ciphertext is sent (`sent`). HTTP/2
+//! has a file of its own (`http2`). Cannot see: requests of HTTP/1 that begin in the middle of a write, libraries that are linked in
+//! without symbols.
+
+use core::{
+    ffi::c_void,
+    mem::{MaybeUninit, size_of},
+    ptr,
+};
 
 use observer_ebpf::{
     abi::{
         Lost,
         capture::CUT,
-        request::{ConnectionKey, LINE_BYTES, ROOM_BYTES, Write, state},
+        request::{ConnectionKey, LINE_BYTES, ROOM_BYTES, Write, convention, state},
     },
     request::{Part, is_request, part},
 };
@@ -19,11 +25,18 @@ use observer_ebpf::{
 use super::{
     http2,
     maps::{CONNECTIONS, HTTP2, NO_WRITE, WRITES, lose},
-    platform::{ProbeContext, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_probe_read_user},
+    platform::{
+        ProbeContext, bpf_get_attach_cookie, bpf_get_current_pid_tgid, bpf_ktime_get_ns, bpf_loop,
+        bpf_probe_read_kernel, bpf_probe_read_user,
+    },
     sent,
 };
 
+/// Pieces of one call at the most, as many as a system call takes of the usual libraries.
+const PIECES_MAX: u32 = 64;
+
 /// What one call hands to the library.
+#[repr(C)]
 pub struct Call {
     /// The connection, by the address of the library's struct.
     pub connection: u64,
@@ -35,46 +48,134 @@ pub struct Call {
     pub length: u32,
 }
 
-/// `int SSL_write(SSL *, const void *, int)`, `int SSL_write_ex(SSL *, const void *, size_t, size_t *)`,
-/// `ssize_t gnutls_record_send2(gnutls_session_t, const void *, size_t, size_t, unsigned)`.
+/// What a call hands over, in one piece or in several.
+#[repr(C)]
+struct Pieces {
+    call: Call,
+    /// Where the pieces are listed, each with address and length; 0 = there is one, the call's own.
+    list: u64,
+}
+
+/// Every function that is handed plaintext; the cookie of its probe says how it takes its arguments.
+///
+/// - [`LIBRARY`](convention::LIBRARY): `int SSL_write(SSL *, const void *, int)`, `int SSL_write_ex(SSL *, const void *, size_t,
+///   size_t *)`, `ssize_t gnutls_record_send2(gnutls_session_t, const void *, size_t, size_t, unsigned)`.
+/// - [`RUSTLS`](convention::RUSTLS): `fn <Writer as io::Write>::write(&mut self, buf: &[u8]) -> io::Result<usize>`, where a `Writer`
+///   is a reference to its connection and the table of a trait. The ABI is not Rust's promise: what does not fit is no request.
+/// - [`RUSTLS_PIECES`](convention::RUSTLS_PIECES): `write_vectored(&mut self, bufs: &[IoSlice<'_>])`, of which each is a `struct iovec`.
+/// - [`GO`](convention::GO): `func (c *Conn) Write(b []byte) (int, error)`.
 #[cfg_attr(target_arch = "bpf", aya_ebpf::macros::uprobe)]
-pub fn write_openssl(ctx: ProbeContext) -> u32 {
+pub fn write_plaintext(ctx: ProbeContext) -> u32 {
+    // SAFETY: the context is valid while the program runs.
+    let kind = unsafe { bpf_get_attach_cookie(ctx.regs.cast()) };
+    if kind == convention::GO {
+        write_go(&ctx);
+        return 0;
+    }
     let (Some(connection), Some(address), Some(length)) =
         (ctx.arg::<u64>(0), ctx.arg::<u64>(1), ctx.arg::<u64>(2))
     else {
         return 0;
     };
-    write(&Call {
-        connection,
-        goroutine: 0,
-        forgets: false,
-        address,
-        length: length as u32,
-    });
+    let is_rustls = kind != convention::LIBRARY;
+    let mut pieces = Pieces {
+        call: Call {
+            connection,
+            goroutine: 0,
+            forgets: is_rustls,
+            address,
+            length: length as u32,
+        },
+        list: 0,
+    };
+    if is_rustls {
+        // SAFETY: the buffer is as long as said; the helper checks the address.
+        let failed = unsafe {
+            bpf_probe_read_user(
+                (&raw mut pieces.call.connection).cast(),
+                8,
+                connection as *const _,
+            )
+        };
+        if failed != 0 || length > u64::from(u32::MAX) {
+            return 0;
+        }
+    }
+    let count = if kind == convention::RUSTLS_PIECES {
+        pieces.list = address;
+        pieces.call.length
+    } else {
+        1
+    };
+    write_all(
+        &pieces,
+        if count > PIECES_MAX {
+            PIECES_MAX
+        } else {
+            count
+        },
+    );
     0
 }
 
-/// `fn <Writer as io::Write>::write(&mut self, buf: &[u8]) -> io::Result<usize>`, where a `Writer` is a reference to its connection
-/// and the table of a trait. The ABI is not Rust's promise: what does not fit is no request.
-#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::uprobe)]
-pub fn write_rustls(ctx: ProbeContext) -> u32 {
-    let (Some(writer), Some(address), Some(length)) =
-        (ctx.arg::<u64>(0), ctx.arg::<u64>(1), ctx.arg::<u64>(2))
-    else {
-        return 0;
-    };
-    let mut connection = 0_u64;
-    // SAFETY: the buffer is as long as said; the helper checks the address.
-    let failed =
-        unsafe { bpf_probe_read_user((&raw mut connection).cast(), 8, writer as *const _) };
-    if failed == 0 {
-        write(&Call {
-            connection,
-            goroutine: 0,
+#[cfg(feature = "x86_64")]
+#[inline(always)]
+fn write_go(ctx: &ProbeContext) {
+    // SAFETY: the context is valid while the program runs.
+    let call = unsafe {
+        let registers = ctx.regs;
+        Call {
+            connection: (*registers).rax,
+            goroutine: (*registers).r14,
             forgets: true,
-            address,
-            length: u32::try_from(length).unwrap_or(0),
-        });
+            address: (*registers).rbx,
+            length: (*registers).rcx as u32,
+        }
+    };
+    if call.goroutine != 0 {
+        write_all(&Pieces { call, list: 0 }, 1);
+    }
+}
+
+/// Go's registers are known of this architecture alone.
+#[cfg(not(feature = "x86_64"))]
+#[inline(always)]
+const fn write_go(_ctx: &ProbeContext) {}
+
+/// Takes in each piece as a write of its own. Of more than [`PIECES_MAX`] the rest is missed, and what is followed ends there.
+#[inline(always)]
+fn write_all(pieces: &Pieces, count: u32) {
+    let mut known = MaybeUninit::<Pieces>::uninit();
+    // SAFETY: both are as long as said; the callback is given what it expects, and the value outlives it.
+    unsafe {
+        // What the verifier knows of each value would have it follow each convention apart. Of a copy it knows nothing.
+        bpf_probe_read_kernel(
+            known.as_mut_ptr().cast(),
+            size_of::<Pieces>() as u32,
+            ptr::from_ref(pieces).cast(),
+        );
+        bpf_loop(
+            count,
+            write_piece as *const () as *mut c_void,
+            known.as_mut_ptr().cast(),
+            0,
+        );
+    }
+}
+
+unsafe extern "C" fn write_piece(nth: u64, pieces: *mut Pieces) -> u64 {
+    // SAFETY: `pieces` is the caller's; the buffer is as long as said, and the helper checks the address.
+    unsafe {
+        if (*pieces).list != 0 {
+            let mut piece = [0_u64; 2];
+            let at = (*pieces).list + 16 * nth;
+            if bpf_probe_read_user(piece.as_mut_ptr().cast(), 16, at as *const _) != 0 {
+                return 1;
+            }
+            (*pieces).call.address = piece[0];
+            (*pieces).call.length = piece[1] as u32;
+        }
+        write(&(*pieces).call);
     }
     0
 }
@@ -94,27 +195,6 @@ pub fn free_openssl(ctx: ProbeContext) -> u32 {
         if unsafe { (*write).connection } == connection {
             let _ = WRITES.remove(thread);
         }
-    }
-    0
-}
-
-/// `func (c *Conn) Write(b []byte) (int, error)`.
-#[cfg(feature = "x86_64")]
-#[cfg_attr(target_arch = "bpf", aya_ebpf::macros::uprobe)]
-pub fn write_go(ctx: ProbeContext) -> u32 {
-    // SAFETY: the context is valid while the program runs.
-    let call = unsafe {
-        let registers = ctx.regs;
-        Call {
-            connection: (*registers).rax,
-            goroutine: (*registers).r14,
-            forgets: true,
-            address: (*registers).rbx,
-            length: (*registers).rcx as u32,
-        }
-    };
-    if call.goroutine != 0 {
-        write(&call);
     }
     0
 }

@@ -22,6 +22,8 @@ pub enum Place {
     LibraryFree,
     /// `rustls::Writer::write`.
     RustlsWrite,
+    /// `rustls::Writer::write_vectored`.
+    RustlsWritePieces,
     /// `crypto/tls.(*Conn).Write`.
     GoWrite,
 }
@@ -87,7 +89,7 @@ fn of_symbols<'d, R: ReadRef<'d>, S: ObjectSymbol<'d>>(
         let known = symbol.name_bytes().ok().and_then(|name| {
             let mut known = FUNCTIONS.iter();
             let known = known.find(|(known, _)| known.as_bytes() == name).copied();
-            known.or_else(|| is_rustls_write(name).then_some((RUSTLS, Place::RustlsWrite)))
+            known.or_else(|| rustls_write(name).map(|place| (RUSTLS, place)))
         });
         let Some((name, place)) = known else {
             continue;
@@ -109,15 +111,28 @@ fn of_symbols<'d, R: ReadRef<'d>, S: ObjectSymbol<'d>>(
         .collect()
 }
 
-/// Whether a symbol is that of `<rustls::conn::connection::Writer as std::io::Write>::write`, in either of Rust's manglings; the hash
-/// in it is each build's own.
-fn is_rustls_write(symbol: &[u8]) -> bool {
-    const LEGACY: &[u8] =
-        b"$LT$rustls..conn..connection..Writer$u20$as$u20$std..io..Write$GT$5write17h";
-    let has = |part: &[u8]| symbol.windows(part.len()).any(|own| own == part);
-    let is_v0 = symbol.starts_with(b"_R") && symbol.ends_with(b"5Write5write");
-    (symbol.starts_with(b"_ZN") && has(LEGACY))
-        || (is_v0 && has(b"6rustls4conn10connection") && has(b"6Writer"))
+/// Which function of `<rustls::conn::connection::Writer as std::io::Write>` a symbol is, in either of Rust's manglings; the hash in it
+/// is each build's own.
+fn rustls_write(symbol: &[u8]) -> Option<Place> {
+    const LEGACY: &str = "$LT$rustls..conn..connection..Writer$u20$as$u20$std..io..Write$GT$";
+    const FUNCTIONS: [(&str, Place); 2] = [
+        ("5write", Place::RustlsWrite),
+        ("14write_vectored", Place::RustlsWritePieces),
+    ];
+    let symbol = str::from_utf8(symbol).ok()?;
+    let is = |function: &str| {
+        let is_v0 = symbol.starts_with("_R")
+            && symbol.contains("6rustls4conn10connection")
+            && symbol.contains("6Writer")
+            && symbol.ends_with(&format!("5Write{function}"));
+        is_v0 || symbol.starts_with("_ZN") && symbol.contains(&format!("{LEGACY}{function}17h"))
+    };
+    if !symbol.contains("rustls") {
+        return None;
+    }
+    FUNCTIONS
+        .into_iter()
+        .find_map(|(function, place)| is(function).then_some(place))
 }
 
 /// Registers carry arguments on these processors; the kernel half reads those of this one.
@@ -171,23 +186,25 @@ mod tests {
 
     #[test]
     fn the_writer_of_rustls_is_told_by_its_symbol() {
+        let (whole, pieces) = (Some(Place::RustlsWrite), Some(Place::RustlsWritePieces));
         const LEGACY: &str =
             "_ZN67_$LT$rustls..conn..connection..Writer$u20$as$u20$std..io..Write$GT$";
         const V0: &str = "_RNvXs1_NtNtCsdEYYTK3ahcB_6rustls4conn10connectionNtB5_6WriterNtNt\
-                          Cs3LdDMEjGbQs_3std2io5Write5";
+                          Cs3LdDMEjGbQs_3std2io5Write";
         for (symbol, expected) in [
-            (format!("{LEGACY}5write17h5e1e28e024ed7ecaE"), true),
+            (format!("{LEGACY}5write17h5e1e28e024ed7ecaE"), whole),
             (
                 format!("{LEGACY}14write_vectored17h3784edc8c6fa2ae9E"),
-                false,
+                pieces,
             ),
-            (format!("{LEGACY}5flush17h1a8574cd3e0a4f53E"), false),
-            (format!("{V0}write"), true),
-            (format!("{V0}flush"), false),
-            ("SSL_write".to_owned(), false),
-            (String::new(), false),
+            (format!("{LEGACY}5flush17h1a8574cd3e0a4f53E"), None),
+            (format!("{V0}5write"), whole),
+            (format!("{V0}14write_vectored"), pieces),
+            (format!("{V0}5flush"), None),
+            ("SSL_write".to_owned(), None),
+            (String::new(), None),
         ] {
-            assert_eq!(is_rustls_write(symbol.as_bytes()), expected, "{symbol}");
+            assert_eq!(rustls_write(symbol.as_bytes()), expected, "{symbol}");
         }
     }
 
@@ -196,7 +213,9 @@ mod tests {
     fn what_is_no_object_has_nothing() {
         let file = File::open("/proc/self/exe").expect("the own executable");
         let found = encrypter(&file).map_or_else(Vec::new, |found| found.places);
-        let is_rustls = |(place, _): &(Place, u64)| *place == Place::RustlsWrite;
+        let is_rustls = |(place, _): &(Place, u64)| {
+            matches!(place, Place::RustlsWrite | Place::RustlsWritePieces)
+        };
         assert!(found.iter().all(is_rustls), "{found:?}");
         let file = File::open("/etc/passwd").expect("a text");
         assert_eq!(encrypter(&file), None);

@@ -14,7 +14,9 @@ pub const CODE_BYTES: u64 = 64;
 /// Bytes between a function's entry and the place for its probe; 0 where there is no better one.
 pub fn probe_at(code: &[u8], place: Place) -> u64 {
     let arguments: &[Register] = match place {
-        Place::LibraryWrite | Place::RustlsWrite => &[Register::RDI, Register::RSI, Register::RDX],
+        Place::LibraryWrite | Place::RustlsWrite | Place::RustlsWritePieces => {
+            &[Register::RDI, Register::RSI, Register::RDX]
+        }
         Place::LibraryFree => &[Register::RDI],
         Place::GoWrite => &[Register::RAX, Register::RBX, Register::RCX, Register::R14],
     };

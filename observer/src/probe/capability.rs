@@ -28,7 +28,7 @@ struct Part {
     costs: &'static [&'static str],
 }
 
-const PARTS: [Part; 19] = [
+const PARTS: [Part; 17] = [
     Part {
         name: "count sent packets",
         program: "count_egress",
@@ -141,22 +141,10 @@ const PARTS: [Part; 19] = [
         costs: &["method, route, model, api_state (of encrypted requests)"],
     },
     Part {
-        name: "requests that OpenSSL encrypts",
-        program: "write_openssl",
+        name: "requests before they are encrypted",
+        program: "write_plaintext",
         required: false,
-        costs: &["method, route, model, api_state (of programs with OpenSSL)"],
-    },
-    Part {
-        name: "requests that rustls encrypts",
-        program: "write_rustls",
-        required: false,
-        costs: &["method, route, model, api_state (of programs with rustls)"],
-    },
-    Part {
-        name: "requests that Go encrypts",
-        program: "write_go",
-        required: false,
-        costs: &["method, route, model, api_state (of Go programs)"],
+        costs: &["method, route, model, api_state (of encrypted requests)"],
     },
 ];
 

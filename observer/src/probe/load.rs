@@ -59,13 +59,11 @@ pub const PINNED_MAPS: [(&str, usize, usize); 13] = [
 ];
 
 /// Programs that nothing but reading requests needs; checking them takes the kernel some tenths of a second.
-const PLAINTEXT: [&str; 6] = [
+const PLAINTEXT: [&str; 4] = [
     "look_at_line",
     "find_request",
-    "write_openssl",
+    "write_plaintext",
     "free_openssl",
-    "write_rustls",
-    "write_go",
 ];
 
 /// Programs without which there is nothing to run.

@@ -10,10 +10,10 @@ use aya::{
     programs::{
         BtfTracePoint, UProbe,
         links::FdLink,
-        uprobe::{UProbeAttachLocation, UProbeLink, UProbeScope},
+        uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope},
     },
 };
-use observer_ebpf::abi::request::Write;
+use observer_ebpf::abi::request::{Write, convention};
 
 use super::{Probe, take};
 use crate::libraries::{FileId, Found, Place};
@@ -82,19 +82,29 @@ impl Plaintext {
     fn attach(&mut self, found: &Found) -> Result<()> {
         let mut links = Vec::new();
         for (place, offset) in &found.encrypter.places {
-            let program = match place {
-                Place::LibraryWrite => "write_openssl",
-                Place::LibraryFree => "free_openssl",
-                Place::RustlsWrite => "write_rustls",
-                Place::GoWrite => "write_go",
+            let (program, cookie) = match place {
+                Place::LibraryFree => ("free_openssl", None),
+                Place::LibraryWrite => ("write_plaintext", Some(convention::LIBRARY)),
+                Place::RustlsWrite => ("write_plaintext", Some(convention::RUSTLS)),
+                Place::RustlsWritePieces => ("write_plaintext", Some(convention::RUSTLS_PIECES)),
+                Place::GoWrite => ("write_plaintext", Some(convention::GO)),
             };
-            links.push(self.attach_at(program, &found.file, *offset)?);
+            let point = UProbeAttachPoint {
+                location: UProbeAttachLocation::AbsoluteOffset(*offset),
+                cookie,
+            };
+            links.push(self.attach_at(program, &found.file, point)?);
         }
         self.files.insert(found.id, links);
         Ok(())
     }
 
-    fn attach_at(&mut self, program: &str, file: &File, offset: u64) -> Result<UProbeLink> {
+    fn attach_at(
+        &mut self,
+        program: &str,
+        file: &File,
+        point: UProbeAttachPoint<'_>,
+    ) -> Result<UProbeLink> {
         let probe: &mut UProbe = self
             .ebpf
             .program_mut(program)
@@ -103,10 +113,9 @@ impl Plaintext {
             .with_context(|| format!("program `{program}`"))?;
         // The kernel follows this name to the very file that was looked at.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let location = UProbeAttachLocation::AbsoluteOffset(offset);
         let link = probe
-            .attach(location, path, UProbeScope::AllProcesses)
-            .with_context(|| format!("attach `{program}` at offset {offset:#x}"))?;
+            .attach(point, path, UProbeScope::AllProcesses)
+            .with_context(|| format!("attach `{program}`"))?;
         Ok(probe.take_link(link)?)
     }
 }

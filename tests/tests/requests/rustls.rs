@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::{IoSlice, Read as _, Write as _},
     net::TcpStream,
     sync::Arc,
     thread,
@@ -53,12 +53,20 @@ fn talk(certificate: &[u8]) -> Result<()> {
     stream.sock.set_nodelay(true)?;
     stream.flush()?;
     thread::sleep(FOUND);
-    for _ in 0..ROUNDS {
+    for nth in 0..ROUNDS {
         for (path, _) in KINDS {
             let head =
                 format!("POST {path} HTTP/1.1\r\nHost: {OPENAI}\r\nContent-Length: 3\r\n\r\n");
-            stream.write_all(head.as_bytes())?;
-            stream.write_all(b"{ }")?;
+            if nth % 2 == 0 {
+                stream.write_all(head.as_bytes())?;
+                stream.write_all(b"{ }")?;
+            } else {
+                // As HTTP libraries do.
+                let pieces = [IoSlice::new(head.as_bytes()), IoSlice::new(b"{ }")];
+                let written = stream.conn.writer().write_vectored(&pieces)?;
+                ensure!(written == head.len() + 3, "{written} bytes were taken");
+                stream.flush()?;
+            }
             let mut answer = Vec::new();
             let mut room = [0; 4_096];
             while !answer.windows(4).any(|end| end == b"\r\n\r\n")
