@@ -12,7 +12,10 @@ use observer_core::{
     model::signal::FieldPart,
 };
 use observer_ebpf::{
-    abi::{http2::Frames, request::{Boundary, ROOM_BYTES}},
+    abi::{
+        http2::Frames,
+        request::{Boundary, ROOM_BYTES},
+    },
     http2::Output,
     huffman::{self, Steps},
 };

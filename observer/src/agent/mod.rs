@@ -91,7 +91,7 @@ async fn serve(settings: Settings, signals: &Signals) -> Result<()> {
         true => Some(probe::switch_run_times_on()?),
         false => None,
     };
-    let mut agent = Agent::start(&settings, signals.hurry())?;
+    let mut agent = Agent::start(&settings, signals.hurry())?.typing(config);
     let shared = Shared::new(agent.build_info())?;
     shared.started(agent.readiness(config.tick));
     let mut servers = JoinSet::new();
@@ -188,8 +188,7 @@ impl Agent {
         let networks = files.addresses()?;
         let addresses = networks.table;
         let paths = declared(&settings.loaded.config.paths);
-        let mut names = Names::new(files.name_tables()?, networks.zones, paths);
-        names.infer(settings.loaded.config.inference);
+        let names = Names::new(files.name_tables()?, networks.zones, paths);
         let pricing = prices::pricing(&settings.loaded.config.price)?;
         let files = &settings.loaded.config.contracts.files;
         let rules = contracts::named(files, &addresses, names.tables())?.map(Arc::new);
@@ -236,7 +235,7 @@ impl Agent {
         if settings.print_tick_times {
             clock::print_start(began, probe.address_table_time);
         }
-        let mut agent = Self {
+        Ok(Self {
             namespaces: Namespaces::of(&probe.uplinks),
             probe,
             pipeline,
@@ -252,13 +251,7 @@ impl Agent {
             tellers,
             exemptions: judging::exemption_ends(rules.as_deref(), UnixUs::from_ns(started.unix_ns)),
             plaintext: Plaintext::new(),
-        };
-        if told.limits.requests {
-            let keys = agent.probe.line_keys();
-            let routes = agent.tables.names.get_mut().begin_typing(keys);
-            agent.tell_routes(&routes);
-        }
-        Ok(agent)
+        })
     }
 
     fn build_info(&self) -> BuildInfo {

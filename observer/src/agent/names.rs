@@ -246,7 +246,7 @@ impl Names {
             routes: &self.tables.routes,
             infers: self.infers,
         };
-        let combined = self.naming.of(&asked, (tag, address), tables, self.now_ns);
+        let combined = self.naming.of(&asked, (tag, address), &tables, self.now_ns);
         let is_over = flow.flags.is_final(flow.protocol);
         if is_over && combined.identity.basis == Some(Basis::Inferred) {
             self.requests.count(TypedWhere::Inferred, 1);

@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Agent, clock};
 use crate::{
+    config::Config,
     libraries::{HEARD_MAX, Libraries, Looked},
     probe::Told,
 };
@@ -81,6 +82,17 @@ impl Plaintext {
 }
 
 impl Agent {
+    /// Types requests, where they are looked for, and says what they are as a rule, where that is wanted.
+    pub(super) fn typing(mut self, config: &Config) -> Self {
+        let names = self.tables.names.get_mut();
+        names.infer(config.inference);
+        if config.captures && config.plaintext {
+            let routes = names.begin_typing(self.probe.line_keys());
+            self.tell_routes(&routes);
+        }
+        self
+    }
+
     /// Tells the kernel half which requests it is to know by itself. One that it does not know is handed over.
     pub(super) fn tell_routes(&mut self, routes: &[Told]) {
         if let Err(error) = self.probe.replace_routes(routes) {

@@ -42,6 +42,10 @@ pub const PINS: &str = "/sys/fs/bpf/observer";
 
 /// What is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each switches something of its own"
+)]
 pub struct Config {
     /// Where flow records go; nowhere where `None`.
     pub flows: Option<Destination>,

@@ -186,11 +186,11 @@ mod tests {
 
     #[test]
     fn the_writer_of_rustls_is_told_by_its_symbol() {
-        let (whole, pieces) = (Some(Place::RustlsWrite), Some(Place::RustlsWritePieces));
         const LEGACY: &str =
             "_ZN67_$LT$rustls..conn..connection..Writer$u20$as$u20$std..io..Write$GT$";
         const V0: &str = "_RNvXs1_NtNtCsdEYYTK3ahcB_6rustls4conn10connectionNtB5_6WriterNtNt\
                           Cs3LdDMEjGbQs_3std2io5Write";
+        let (whole, pieces) = (Some(Place::RustlsWrite), Some(Place::RustlsWritePieces));
         for (symbol, expected) in [
             (format!("{LEGACY}5write17h5e1e28e024ed7ecaE"), whole),
             (

@@ -35,7 +35,7 @@ mod uplink;
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -141,7 +141,6 @@ pub struct Probe {
     control: Array<MapData, u32>,
     prefixes: prefixes::Prefixes,
     routes: routes::Routes,
-    line_keys: [u64; 2],
     programs: Vec<(String, u32)>,
     #[cfg(kernel_log)]
     messages: messages::Messages,
@@ -186,10 +185,7 @@ impl Probe {
         } = load::load(pins.as_deref(), &settings.limits)?;
 
         let mut prefixes = prefixes::Prefixes::take(&mut ebpf)?;
-        let addresses = addresses(prefixes.hashes()?)?;
-        let before = Instant::now();
-        prefixes.replace(&addresses)?;
-        let address_table_time = before.elapsed();
+        let address_table_time = prefixes.fill(addresses)?;
         let mut control = Array::try_from(take(&mut ebpf, "CONTROL")?)?;
         control
             .set(abi::control::GENERATION, settings.generation, 0)
@@ -199,7 +195,7 @@ impl Probe {
         }
         let captures = captures::Captures::open(&mut ebpf, &refused)?;
         let notes = notes::Notes::open(&mut ebpf, &refused)?;
-        let routes = routes::Routes::open(&mut ebpf)?;
+        let routes = routes::Routes::open(&mut ebpf, line_keys)?;
         let flows = if is_loaded(&refused, "read_flows") {
             Some(FlowReader::open(&mut ebpf)?)
         } else {
@@ -233,7 +229,6 @@ impl Probe {
             control,
             prefixes,
             routes,
-            line_keys,
             programs,
             #[cfg(kernel_log)]
             messages: messages::Messages::open(&mut ebpf)?,
@@ -253,7 +248,7 @@ impl Probe {
 
     /// By which the kernel half hashes lines of requests.
     pub const fn line_keys(&self) -> [u64; 2] {
-        self.line_keys
+        self.routes.line_keys
     }
 
     /// Says which requests the kernel half knows by itself from now on.

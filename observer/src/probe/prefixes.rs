@@ -1,7 +1,10 @@
 //! The kernel's table of addresses, filled, and replaced while programs look addresses up in it: at every moment each address
 //! has the answer of the old table or that of the new one.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail};
 use aya::{
@@ -46,7 +49,7 @@ impl Prefixes {
     }
 
     /// What the numbers given by earlier agents on these maps hash to.
-    pub fn hashes(&self) -> Result<Vec<u64>> {
+    fn hashes(&self) -> Result<Vec<u64>> {
         let mut hashes = Vec::new();
         for number in 1..TAG_SETS_MAX {
             let hash = self.tag_sets.get(&number, 0);
@@ -56,6 +59,17 @@ impl Prefixes {
             }
         }
         Ok(hashes)
+    }
+
+    /// Tells the kernel the first table, which is made from what the numbers given before hash to; says how long it took.
+    pub fn fill(
+        &mut self,
+        addresses: impl FnOnce(Vec<u64>) -> Result<Addresses>,
+    ) -> Result<Duration> {
+        let addresses = addresses(self.hashes()?)?;
+        let before = Instant::now();
+        self.replace(&addresses)?;
+        Ok(before.elapsed())
     }
 
     /// Tells the kernel the table, the first one or another than an earlier agent's.

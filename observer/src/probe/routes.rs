@@ -32,6 +32,8 @@ pub struct Routes {
     trie: LpmTrie<MapData, Bytes, u32>,
     learned: HashMap<MapData, u64, u32>,
     told: HashSet<Beginning>,
+    /// By which the programs hash lines.
+    pub line_keys: [u64; 2],
 }
 
 type Bytes = [u8; ROUTE_BYTES];
@@ -39,11 +41,12 @@ type Bytes = [u8; ROUTE_BYTES];
 type Beginning = (u32, Bytes);
 
 impl Routes {
-    pub fn open(ebpf: &mut Ebpf) -> Result<Self> {
+    pub fn open(ebpf: &mut Ebpf, line_keys: [u64; 2]) -> Result<Self> {
         Ok(Self {
             trie: LpmTrie::try_from(take(ebpf, "ROUTES")?)?,
             learned: HashMap::try_from(take(ebpf, "LEARNED")?)?,
             told: HashSet::new(),
+            line_keys,
         })
     }
 

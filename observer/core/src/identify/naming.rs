@@ -83,7 +83,7 @@ struct Alike {
 }
 
 /// The tables that flows are named by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Tables<'t, N> {
     pub names: &'t N,
     pub routes: &'t RouteTable,
@@ -190,7 +190,7 @@ impl Naming {
         &mut self,
         flow: &FlowTotals,
         (tag, address): (u32, &Identity),
-        tables: Tables<'_, impl Names>,
+        tables: &Tables<'_, impl Names>,
         now_ns: u64,
     ) -> Arc<Combined> {
         let resolved = self.resolved(flow, now_ns);

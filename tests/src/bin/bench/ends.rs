@@ -72,7 +72,7 @@ impl Ends {
     }
 
     /// A program for `net.far.spawn`.
-    pub fn far_program(&self, name: &str) -> Command {
+    pub fn far_program(name: &str) -> Command {
         let mut command = Command::new("taskset");
         command.args(["--cpu-list", &cpu(FAR_CPU).to_string(), name]);
         command

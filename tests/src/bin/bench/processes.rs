@@ -23,7 +23,7 @@ const IDLE: usize = 300;
 const IDLER: &str = "import ssl, time; print('up', flush=True); time.sleep(86400)";
 /// At its start the agent looks at every process.
 const START: Duration = Duration::from_secs(5);
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 const SHORT: u32 = 1_000;
 const SHORT_TIMEOUT: Duration = Duration::from_mins(2);
 

@@ -62,7 +62,7 @@ impl Server {
             answer = "a".repeat(ANSWER_BYTES),
         );
         fs::write(path("nginx.conf"), configuration)?;
-        let mut command = ends.far_program("nginx");
+        let mut command = Ends::far_program("nginx");
         command.args(["-c", &path("nginx.conf")]);
         command.stdin(Stdio::null()).stderr(Stdio::null());
         let process = ends.net.far.spawn(command)?;

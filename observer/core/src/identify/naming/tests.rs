@@ -15,7 +15,6 @@ use crate::{
 };
 
 /// Every name is a service of its own.
-#[derive(Clone, Copy)]
 struct Names;
 
 impl super::Names for Names {
@@ -88,7 +87,7 @@ fn sent(mut flow: FlowTotals) -> FlowTotals {
 
 fn of(naming: &mut Naming, flow: &FlowTotals, now_s: u64) -> String {
     let address = Identity::default();
-    let found = naming.of(flow, (flow.tag, &address), tables(), now_s * SECOND);
+    let found = naming.of(flow, (flow.tag, &address), &tables(), now_s * SECOND);
     let name = found.identity.server_name.as_deref().unwrap_or("-");
     let reason = found.identity.blind_reason.map_or("-", BlindReason::word);
     format!("{name} {reason}")
@@ -214,7 +213,7 @@ fn a_flow_that_is_not_read_before_its_end_keeps_its_name_until_then() {
         ..flow
     };
     let address = Identity::default();
-    let found = naming.of(&over, (flow.tag, &address), tables(), SECOND);
+    let found = naming.of(&over, (flow.tag, &address), &tables(), SECOND);
     assert!(found.identity.server_name.is_some());
     naming.forget(false, |_| false);
     assert!(naming.sockets.is_empty());
@@ -228,16 +227,17 @@ fn flows_alike_share_one_identity() {
     for flow in &flows {
         naming.say(flow.key, asked("a.example"));
     }
-    let found = flows.map(|flow| naming.of(&flow, (flow.tag, &address), tables(), SECOND));
+    let found = flows.map(|flow| naming.of(&flow, (flow.tag, &address), &tables(), SECOND));
     assert!(Arc::ptr_eq(&found[0], &found[1]));
     for nth in 0..2 * u32::try_from(IDENTITIES_MAX).expect("a small number") {
-        let _ = naming.of(&flows[0], (nth, &address), tables(), SECOND);
+        let _ = naming.of(&flows[0], (nth, &address), &tables(), SECOND);
     }
     assert!(naming.identities.len() <= IDENTITIES_MAX);
 }
 
 /// Of a connection that is encrypted and of which no request was read: why, and what is so as a rule.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn what_nobody_read_is_blind_and_may_be_inferred() {
     let tls = flag::FROM_START | flag::TLS | flag::TLS_PASSED | flag::LOOKED;
     let no_alpn: &[&[u8]] = &[];
@@ -317,7 +317,7 @@ fn what_nobody_read_is_blind_and_may_be_inferred() {
         );
         let address = Identity::default();
         let tables = Tables { infers, ..tables() };
-        let found = naming.of(&flow, (flow.tag, &address), tables, SECOND);
+        let found = naming.of(&flow, (flow.tag, &address), &tables, SECOND);
         let identity = &found.identity;
         assert_eq!(
             (identity.blind_reason, identity.api_state),
@@ -330,7 +330,7 @@ fn what_nobody_read_is_blind_and_may_be_inferred() {
 
         // A request that is read says more.
         naming.request(flow.key, [0, 0], Answer::default(), None);
-        let found = naming.of(&flow, (flow.tag, &address), tables, SECOND);
+        let found = naming.of(&flow, (flow.tag, &address), &tables, SECOND);
         assert_eq!(
             (found.identity.blind_reason, found.identity.api_state),
             (None, None)
