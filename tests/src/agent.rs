@@ -254,11 +254,13 @@ impl Agent {
         self.records()
     }
 
-    /// The records written so far.
+    /// The records written so far; nothing of one that is being written.
     pub fn records(&self) -> Result<Vec<Value>> {
         let text = fs::read_to_string(&self.flows)
             .with_context(|| format!("read `{}`", self.flows.display()))?;
-        text.lines()
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole
+            .lines()
             .map(|line| serde_json::from_str(line).with_context(|| format!("record `{line}`")))
             .collect()
     }

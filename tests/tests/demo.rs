@@ -102,9 +102,10 @@ fn places_are_named_and_bytes_agree() {
                 row["provider"] == provider && row["service"] == service,
                 "{row}"
             );
-            // What requests of Bedrock are is said as a rule where none could be read.
+            // What requests of these are is said as a rule where none could be read.
             let said = [("server_name", "certain"), ("inferred", "likely")];
-            let is_inferred = row["basis"] == "inferred" && service == "bedrock-runtime";
+            let has_rule = ["bedrock-runtime", "vertex-ai"].contains(&service);
+            let is_inferred = has_rule && row["basis"] == "inferred";
             let (basis, confidence) = said[usize::from(is_inferred)];
             ensure!(
                 row["basis"] == basis && row["confidence"] == confidence,
