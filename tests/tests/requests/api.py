@@ -2,6 +2,7 @@
 
 api.py serve CERT KEY ADDRESS:PORT...   one JSON object a connection that has ended: where in both streams each request began
 api.py talk ADDRESS:PORT NAME REQUEST...       blocking, one kept-alive connection; REQUEST is `METHOD PATH [BODY BYTES] [pieces]`
+api.py pipeline ADDRESS:PORT NAME REQUEST...   the same, but no request waits for the answer to the one before
 api.py loop COUNT ADDRESS:PORT NAME REQUEST ... one event loop, a connection for each triple, COUNT requests each
 api.py streams COUNT WIDTH ADDRESS:PORT NAME REQUEST...       HTTP/2, one connection, WIDTH streams at the same time, COUNT requests by turns
 api.py huffman TEXT
@@ -291,6 +292,21 @@ def answer_length(head):
     return 0
 
 
+def pipeline(server, name, requests):
+    """Each request in a write of its own, before any answer is read."""
+    stream = socket.create_connection(place(server), 10)
+    if place(server)[1] != PLAIN_PORT:
+        stream = trusting().wrap_socket(stream, server_hostname=name)
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for text in requests:
+        head, body, _ = request(name, text)
+        stream.sendall(head + body)
+    got = b""
+    while got.count(b"HTTP/1.1 200") < len(requests) or not got.endswith(OBJECT):
+        got += stream.recv(65536)
+    stream.close()
+
+
 def talk(server, name, requests, confined=False):
     stream = socket.create_connection(place(server), 10)
     if place(server)[1] != PLAIN_PORT:
@@ -415,6 +431,8 @@ def main():
         serve(arguments[0], arguments[1], [place(text) for text in arguments[2:]])
     elif mode == "talk":
         talk(arguments[0], arguments[1], arguments[2:])
+    elif mode == "pipeline":
+        pipeline(arguments[0], arguments[1], arguments[2:])
     elif mode == "confined":
         talk(arguments[0], arguments[1], arguments[2:], confined=True)
     elif mode == "huffman":

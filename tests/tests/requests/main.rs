@@ -260,6 +260,30 @@ fn bytes_of_each_kind(port: u16, special: (&str, &str)) -> Result<()> {
     Ok(())
 }
 
+/// Requests that do not wait for the answer to the one before, each in a write of its own.
+#[test]
+fn requests_that_do_not_wait_count_each() {
+    with_python("requests_that_do_not_wait_count_each", || {
+        let bed = Bed::new("tick: 500ms\n")?;
+        let kinds = [
+            "POST /v1/embeddings 300",
+            "GET /v1/files",
+            "POST /v1/nowhere 3",
+        ];
+        let place = server(AWS_US_EAST_1);
+        let mut arguments = vec!["pipeline", &place, OPENAI];
+        arguments.extend(kinds.iter().cycle().take(60));
+        bed.client(&arguments, "")?;
+        let sums = by_route(&own(bed.agent.stop()?));
+        let found = |route: &str| sums.get(route).map_or(0, |sum| sum[2]);
+        for route in ["POST /v1/embeddings", "GET /v1/files/**", "POST -"] {
+            ensure!(found(route) == 20, "{route}: {sums:?}");
+        }
+        ensure!(sums.len() == 3, "{sums:?}");
+        Ok(())
+    });
+}
+
 /// Two hosts by turns in one event loop: each request counts on its own connection or on none.
 #[test]
 fn connections_of_one_event_loop_are_not_mixed_up() {
