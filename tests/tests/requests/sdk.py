@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import os
 import sys
 
 FILE = ("notes.txt", b"text")
@@ -153,15 +152,6 @@ def httpx_http2():
 
     client = sdk.Client(http2=True)
     each(*(lambda path=path: client.post("https://api.openai.com" + path, json={}) for path in PATHS))
-
-
-def curl_cffi():
-    from curl_cffi import CurlHttpVersion
-    from curl_cffi import requests as sdk
-
-    for version in (CurlHttpVersion.V1_1, CurlHttpVersion.V2_0):
-        session = sdk.Session(http_version=version, verify=os.environ["SSL_CERT_FILE"])
-        each(*(lambda path=path: session.post("https://api.openai.com" + path, json={}) for path in PATHS))
 
 
 def openai_http2():
