@@ -36,7 +36,7 @@ pub struct Typing {
     keys: [u64; 2],
     /// What the kernel half's numbers stand for.
     numbers: Numbers,
-    /// The same of the table before this one: a hand-over may be under way.
+    /// The same of what was given up last, a table or what was learned: a hand-over may be under way.
     numbers_before: Numbers,
     /// Those that it learns.
     learns: HashMap<Arc<Typed>, u32>,
@@ -66,7 +66,7 @@ impl Typing {
         self.by_line.clear();
         self.all.clear();
         self.forget_learned();
-        self.numbers_before = mem::take(&mut self.numbers);
+        self.numbers_before.extend(self.numbers.drain());
         let decided = routes.decided().into_iter();
         decided
             .map(|one| {
@@ -159,9 +159,13 @@ impl Typing {
         self.untold.lines.push((hash, number));
     }
 
+    /// A hand-over may be under way by a number of these: they are kept once more.
     fn forget_learned(&mut self) {
         self.learns.clear();
-        self.numbers.retain(|_, (by, _)| *by != TypedWhere::Cache);
+        let is_learned = |_: &u32, (by, _): &mut (TypedWhere, _)| *by == TypedWhere::Cache;
+        self.numbers_before.clear();
+        self.numbers_before
+            .extend(self.numbers.extract_if(is_learned));
         self.untold = Learned {
             begins_anew: true,
             lines: Vec::new(),
@@ -222,8 +226,10 @@ mod tests {
         // A hand-over from before another table keeps its meaning; one from before that has none.
         typing.replace(&routes);
         assert_eq!(typing.known(number), Some(known));
+        assert_eq!(typing.known(learned.lines[0].1), Some(typed));
         typing.replace(&routes);
         assert_eq!(typing.known(number), None);
+        assert_eq!(typing.known(learned.lines[0].1), None);
         assert_eq!(typing.known(0), None);
     }
 
@@ -243,5 +249,6 @@ mod tests {
         assert!(learned.begins_anew);
         assert_eq!(learned.lines.len(), 1);
         assert_eq!(typing.numbers.len(), 1);
+        assert_eq!(typing.numbers_before.len(), LEARNED_MAX as usize);
     }
 }
