@@ -185,20 +185,25 @@ impl RouteTable {
     /// What a request may be; `None` where the method is none.
     #[must_use]
     pub fn typed(&self, request: &Request<'_>) -> Option<Typed> {
+        self.typed_or_open(request).map(|(typed, _)| typed)
+    }
+
+    /// The same, and whether the rest of a path that was cut off decides on some host.
+    fn typed_or_open(&self, request: &Request<'_>) -> Option<(Typed, bool)> {
         let method = METHODS
             .into_iter()
             .find(|method| *method == request.method)?;
         let path = Path::new(of_target(request.path), request.is_cut);
-        let routes = self.hosts.iter().filter_map(|(host, dialects)| {
+        let (mut routes, mut is_open) = (Vec::new(), false);
+        for (host, dialects) in &self.hosts {
             match self.find(dialects, method, &path) {
-                Found::Route(route) => Some((*host, route)),
-                Found::Open | Found::Nothing => None,
+                Found::Route(route) => routes.push((*host, route)),
+                Found::Open => is_open = true,
+                Found::Nothing => {}
             }
-        });
-        Some(Typed {
-            method: method.into(),
-            routes: routes.collect(),
-        })
+        }
+        let method = method.into();
+        Some((Typed { method, routes }, is_open))
     }
 
     /// The first row that fits, of the dialects in their order.

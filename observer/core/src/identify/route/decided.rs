@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use observer_ebpf::abi::request::ROUTE_BYTES;
 
-use super::{Found, METHODS, Path, Route, RouteTable, Typed};
+use super::{METHODS, Request, RouteTable, Typed};
 
 /// Requests that begin with the same bytes, and are the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,9 @@ impl RouteTable {
         let mut all: Vec<Decided> = Vec::new();
         let mut known: HashSet<Vec<u8>> = HashSet::new();
         for (_, line, goes_on) in candidates {
+            let Some(typed) = self.decides(&line, goes_on) else {
+                continue;
+            };
             let mut begins = line.into_bytes();
             if !goes_on {
                 begins.push(0);
@@ -49,36 +52,24 @@ impl RouteTable {
             if begins.len() > ROUTE_BYTES || is_known {
                 continue;
             }
-            let line = str::from_utf8(&begins).unwrap_or_default();
-            let Some((method, path)) = line.trim_end_matches('\0').split_once(' ') else {
-                continue;
-            };
-            if let Some(typed) = self.decides(method, path, goes_on) {
-                if goes_on {
-                    known.insert(begins.clone());
-                }
-                all.push(Decided { begins, typed });
+            if goes_on {
+                known.insert(begins.clone());
             }
+            all.push(Decided { begins, typed });
         }
         all
     }
 
-    /// What each request is whose path begins so, or is that; `None` where what follows decides.
-    fn decides(&self, method: &str, path: &str, goes_on: bool) -> Option<Typed> {
-        let method = METHODS.into_iter().find(|known| *known == method)?;
-        let path = Path::new(path, goes_on);
-        let mut routes: Vec<(super::Dialect, Route)> = Vec::new();
-        for (host, dialects) in &self.hosts {
-            match self.find(dialects, method, &path) {
-                Found::Route(route) => routes.push((*host, route)),
-                Found::Open => return None,
-                Found::Nothing => {}
-            }
-        }
-        Some(Typed {
-            method: method.into(),
-            routes,
-        })
+    /// What each request is whose line begins so, or is that; `None` where what follows decides.
+    fn decides(&self, line: &str, goes_on: bool) -> Option<Typed> {
+        let (method, path) = line.split_once(' ')?;
+        let request = Request {
+            method,
+            path,
+            is_cut: goes_on,
+        };
+        let (typed, is_open) = self.typed_or_open(&request)?;
+        (!is_open).then_some(typed)
     }
 }
 
@@ -89,7 +80,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::identify::route::Request;
 
     fn table() -> &'static (RouteTable, Vec<Decided>) {
         static TABLE: OnceLock<(RouteTable, Vec<Decided>)> = OnceLock::new();
