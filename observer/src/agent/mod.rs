@@ -284,7 +284,7 @@ impl Agent {
     /// One interval, and what the metrics say of it.
     fn publish_tick(&mut self, shared: &Shared) -> Result<()> {
         let mut snapshot = self.tick()?;
-        snapshot.requests_typed = self.tables.names.get_mut().typed().to_vec();
+        snapshot.requests_typed = self.tables.names.get_mut().typed();
         let timed = self
             .probe
             .run_times()

@@ -320,8 +320,8 @@ fn unpriced(snapshot: &Snapshot) -> proto::MetricFamily {
 
 fn requests_typed(snapshot: &Snapshot) -> proto::MetricFamily {
     let mut family = Family::new(REQUESTS_TYPED);
-    for (place, requests) in TypedWhere::ALL.iter().zip(&snapshot.requests_typed) {
-        family.add(&[place.word()], *requests as f64);
+    for (place, requests) in TypedWhere::ALL.iter().zip(snapshot.requests_typed) {
+        family.add(&[place.word()], requests as f64);
     }
     family.finish()
 }

@@ -50,7 +50,8 @@ impl Routes {
         })
     }
 
-    /// Puts these in the place of those before. Where there is no room for all, the shorter ones are known.
+    /// Puts these in the place of those before. There has to be room for both; where there is not for all, the shorter ones are known,
+    /// and the lines of the others are handed over.
     pub fn replace(&mut self, all: &[Told]) -> Result<()> {
         let mut told = HashSet::new();
         for one in all.iter().take(ROUTES_MAX as usize / 2) {

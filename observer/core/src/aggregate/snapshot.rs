@@ -18,7 +18,7 @@ use super::{
 use crate::model::{
     identity::{Identity, Word},
     kernel::{Losses, SlotTotals, UplinkIndex},
-    names::{Direction, Measure, OTHER, RemainderReason},
+    names::{Direction, Measure, OTHER, RemainderReason, TypedWhere},
 };
 
 /// All that the metrics of one agent say, as of one tick.
@@ -29,9 +29,8 @@ pub struct Snapshot {
     pub interfaces: Vec<InterfaceTotal>,
     pub balances: Vec<BalanceReport>,
     pub losses: Losses,
-    /// Requests by what typed them, in the order of [`TypedWhere::ALL`](crate::model::names::TypedWhere::ALL); empty where none is
-    /// looked for.
-    pub requests_typed: Vec<u64>,
+    /// Requests by what typed them, in the order of [`TypedWhere::ALL`].
+    pub requests_typed: [u64; TypedWhere::ALL.len()],
 }
 
 /// Remainders that are exported with their cloud; further ones have `other` instead, of which there can be no more than
@@ -121,7 +120,7 @@ impl Totals {
                 .collect(),
             losses: readings.losses,
             series: readings.series,
-            requests_typed: Vec::new(),
+            requests_typed: [0; TypedWhere::ALL.len()],
         }
     }
 

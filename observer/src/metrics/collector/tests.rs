@@ -211,7 +211,7 @@ pub fn snapshot() -> Snapshot {
             baselines: 1,
         }],
         losses: [(LossPlace::EventRing, 0), (LossPlace::UdpTable, 4)].into(),
-        requests_typed: vec![90, 8, 2, 1],
+        requests_typed: [90, 8, 2, 1],
     }
 }
 
