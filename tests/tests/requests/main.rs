@@ -279,7 +279,9 @@ fn requests_that_do_not_wait_count_each() {
         for route in ["POST /v1/embeddings", "GET /v1/files/**", "POST -"] {
             ensure!(found(route) == 20, "{route}: {sums:?}");
         }
-        ensure!(sums.len() == 3, "{sums:?}");
+        // A tick between connection and first request has a record with neither.
+        let others = sums.values().filter(|sum| **sum != [0; 3]).count() - 3;
+        ensure!(others == 0, "{sums:?}");
         Ok(())
     });
 }
