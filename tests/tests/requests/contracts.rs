@@ -147,6 +147,8 @@ fn last_records(records: &[Value]) -> Vec<Value> {
             None => flows.push(record.clone()),
         }
     }
+    // Records of one tick are in no order.
+    flows.sort_by_key(|flow| text(flow, "start_time").to_owned());
     flows
 }
 
