@@ -96,9 +96,21 @@ fn mapping(line: &str) -> Option<Mapping> {
     })
 }
 
-/// Whether a file is OpenSSL's or GnuTLS's by its name; wheels put a hash into it (`libssl-1a2b3c.so.3`).
+/// Libraries that requests are encrypted in, by the beginning of their names: OpenSSL's and GnuTLS's own, and such as have BoringSSL
+/// in them with its symbols.
+const LIBRARIES: [&str; 6] = [
+    "libssl",
+    "libgnutls",
+    "libcurl-impersonate",
+    "libcronet",
+    "libconscrypt",
+    // Of `curl_cffi` for Python.
+    "_wrapper",
+];
+
+/// Whether a file is one of [`LIBRARIES`]; wheels put a hash into the name (`libssl-1a2b3c.so.3`).
 pub fn is_library(name: &str) -> bool {
-    ["libssl", "libgnutls"].iter().any(|library| {
+    LIBRARIES.iter().any(|library| {
         let rest = name.strip_prefix(library);
         rest.is_some_and(|rest| rest.starts_with(['.', '-']) && rest.contains(".so"))
     })
@@ -154,6 +166,9 @@ mod tests {
             ("libssl.so.1.1", true),
             ("libssl-6b3c.so.3", true),
             ("libgnutls.so.30", true),
+            ("libcurl-impersonate-chrome.so.4", true),
+            ("_wrapper.abi3.so", true),
+            ("_wrapper.py", false),
             ("libgnutlsxx.so.30", false),
             ("libssl3.so", false),
             ("libssl.a", false),

@@ -100,8 +100,8 @@ impl Libraries {
         }
     }
 
-    /// Looks at processes that are new, and again at those that are due; and at the executables of those that were told of, which
-    /// may be gone.
+    /// Looks at processes that are new, and again at those that are due or were told of: who has a connection has the library for it.
+    /// Executables of those that were told of are looked at even if they are gone.
     pub fn look(&mut self, heard: &[(u32, PathBuf)], now: Instant) -> Looked {
         let mut looked = Looked::default();
         if !self.has_looked {
@@ -112,6 +112,11 @@ impl Libraries {
         }
         let pids: HashSet<u32> = maps::processes().collect();
         self.processes.retain(|pid, _| pids.contains(pid));
+        for (pid, _) in heard {
+            if let Some(process) = self.processes.get_mut(pid) {
+                process.due = now;
+            }
+        }
         for pid in pids {
             self.look_at(pid, now, &mut looked);
         }
@@ -243,5 +248,25 @@ impl Libraries {
             path: path.to_owned(),
             encrypter,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_a_first_connection_is_looked_at_again_at_once() {
+        let own = std::process::id();
+        let mut libraries = Libraries::new();
+        let begin = Instant::now();
+        let due = |libraries: &Libraries| libraries.processes[&own].due;
+        libraries.look(&[], begin);
+        assert_eq!(due(&libraries), begin + AGAIN_FIRST);
+        let soon = begin + AGAIN_FIRST / 2;
+        libraries.look(&[], soon);
+        assert_eq!(due(&libraries), begin + AGAIN_FIRST);
+        libraries.look(&[(own, PathBuf::from("/nowhere"))], soon);
+        assert_eq!(due(&libraries), soon + AGAIN_FIRST * 2);
     }
 }

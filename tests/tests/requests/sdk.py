@@ -2,7 +2,9 @@
 
 import asyncio
 import io
+import os
 import sys
+import time
 
 FILE = ("notes.txt", b"text")
 MESSAGES = [{"role": "user", "content": "hello"}]
@@ -152,6 +154,17 @@ def httpx_http2():
 
     client = sdk.Client(http2=True)
     each(*(lambda path=path: client.post("https://api.openai.com" + path, json={}) for path in PATHS))
+
+
+def curl_cffi():
+    from curl_cffi import CurlHttpVersion
+    from curl_cffi import requests as sdk
+
+    for version in (CurlHttpVersion.V1_1, CurlHttpVersion.V2_0):
+        session = sdk.Session(http_version=version, verify=os.environ["SSL_CERT_FILE"])
+        each(*(lambda path=path: session.post("https://api.openai.com" + path, json={}) for path in PATHS))
+    # No folder of the host has its library: it is found while somebody has it.
+    time.sleep(2.5)
 
 
 def openai_http2():

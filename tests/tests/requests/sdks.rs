@@ -43,7 +43,7 @@ pub const NAMES: [&str; 7] = [
     "generativelanguage.googleapis.com",
     "end.example",
 ];
-const PYTHONS: [&str; 12] = [
+const PYTHONS: [&str; 13] = [
     "openai",
     "openai_async",
     "realtime",
@@ -56,6 +56,8 @@ const PYTHONS: [&str; 12] = [
     "httpx_http2",
     "openai_http2",
     "aiohttp",
+    // BoringSSL.
+    "curl_cffi",
 ];
 /// By which the test knows that all connections before have ended.
 const END: &str = "/end";

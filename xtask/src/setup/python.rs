@@ -52,7 +52,7 @@ pub const HTTP2: Checker = Checker {
 pub const SDKS: Checker = Checker {
     name: "sdks",
     program: ["pip", "freeze"],
-    version: "openai==3.57.0",
+    version: "curl_cffi==0.17.0",
     requirements: &[
         "openai[realtime]==3.57.0",
         "anthropic==2.14.0",
@@ -62,8 +62,9 @@ pub const SDKS: Checker = Checker {
         "requests==2.34.2",
         "httpx==0.28.1",
         "h2==4.4.1",
+        "curl_cffi==0.17.0",
     ],
-    size: "180 MB",
+    size: "190 MB",
 };
 
 impl Checker {
