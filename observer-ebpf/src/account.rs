@@ -182,6 +182,17 @@ pub fn answer(flow: &Flow) -> Answer {
     }
 }
 
+/// The answer so far that no request's note has said: while a request waits for its own, what was answered before it is in
+/// [`Flow::before`] until its note takes that.
+#[inline(always)]
+#[must_use]
+pub fn answer_untold(flow: &Flow) -> Answer {
+    if flow.request_ns != 0 && flow.before == Answer::default() {
+        return Answer::default();
+    }
+    answer(flow)
+}
+
 /// Payload received in order, given the socket's `bytes_received`, which counts the peer's FIN as a byte.
 #[inline(always)]
 #[must_use]

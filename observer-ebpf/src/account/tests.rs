@@ -113,6 +113,19 @@ fn the_longest_pause_is_behind_the_first() {
     };
     assert_eq!(answer(&flow), expected);
     assert_eq!(answer(&Flow::default()), Answer::default());
+    // Another request is out: nobody has asked for what was before it, or its own note has.
+    for (request_ns, before, told) in [
+        (0, Answer::default(), expected),
+        (1, expected, expected),
+        (1, Answer::default(), Answer::default()),
+    ] {
+        let flow = Flow {
+            request_ns,
+            before,
+            ..flow
+        };
+        assert_eq!(answer_untold(&flow), told);
+    }
 }
 
 #[test]

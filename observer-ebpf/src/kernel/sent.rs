@@ -15,7 +15,7 @@ use observer_ebpf::{
         flag,
         request::{Boundary, LINE_BYTES, ROOM_BYTES, Write, state},
     },
-    account::answer,
+    account::answer_untold,
     packet::protocol,
     request::{fits, is_short, offset_of, whole},
 };
@@ -209,7 +209,7 @@ unsafe fn fill(write: *mut Write, flow: *mut Flow, sk: u64, length: u32) {
         } else if is_on_its_way {
             answer_before(flow)
         } else {
-            answer(&*flow)
+            answer_untold(&*flow)
         };
     }
 }

@@ -5,7 +5,10 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use observer_ebpf::abi::{self, flag};
+use observer_ebpf::{
+    abi::{self, flag},
+    account::answer_untold,
+};
 
 use super::{DecodeError, wire::whole};
 use crate::model::{
@@ -51,7 +54,7 @@ pub fn flow(value: &[u8]) -> Result<FlowTotals, DecodeError> {
 }
 
 fn timing(flow: &abi::Flow) -> Timing {
-    let answer = answer(&observer_ebpf::account::answer(flow));
+    let answer = answer(&answer_untold(flow));
     Timing {
         connect_us: known(flow.connect_us),
         rtt_us: known(flow.rtt_us),
