@@ -5,7 +5,7 @@
 use crate::{
     abi::{
         http2::{
-            Frames, PART_BYTES, field,
+            DATA_STREAMS, Frames, PART_BYTES, field,
             part::{self, BLOCK, END},
             place, text,
         },
@@ -14,6 +14,7 @@ use crate::{
     huffman::Steps,
 };
 
+mod data;
 mod fields;
 
 /// The client's preface begins so (RFC 9113, section 3.4).
@@ -146,6 +147,7 @@ impl Frames {
         self.field = field::FIRST;
         self.blocks = 0;
         self.last_stream = 0;
+        self.forget_data();
     }
 
     /// At a frame's header, of a stream that was not followed until here.
@@ -156,6 +158,14 @@ impl Frames {
         self.is_open = 0;
         self.field = field::FIRST;
         self.blocks = self.blocks.wrapping_add(1);
+        self.forget_data();
+    }
+
+    /// Whether it has not begun: the preface is never without bytes that are left.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_blank(&self) -> bool {
+        self.place == place::PREFACE && self.left == 0
     }
 
     /// Whether the next byte is a frame's first.
@@ -196,7 +206,6 @@ impl Frames {
                 self.end_string(out);
             }
         }
-        self.settle(out);
     }
 
     /// Takes in the next byte, which is not idle.
@@ -219,43 +228,45 @@ impl Frames {
             }
             _ => self.field(byte, steps, out),
         }
-        self.settle(out);
     }
 
     /// Takes in a frame's header at once, between frames.
     #[inline(always)]
-    pub fn take_header(&mut self, header: &[u8; HEADER_BYTES as usize], out: &mut Output<'_>) {
+    pub const fn take_header(&mut self, header: &[u8; HEADER_BYTES as usize]) {
         let [a, b, c, kind, flags, stream @ ..] = *header;
         self.length = u32::from_be_bytes([0, a, b, c]);
         self.kind = kind;
         self.flags = flags;
         self.stream = u32::from_be_bytes(stream);
         self.left = 0;
-        self.settle(out);
     }
 
     /// Takes in the next bytes.
     #[cfg(not(target_arch = "bpf"))]
     pub fn read(&mut self, bytes: &[u8], steps: &Steps, out: &mut Output<'_>) {
         let mut rest = bytes;
-        while let Some((first, behind)) = rest.split_first() {
-            if self.is_between_frames()
+        loop {
+            let idle = self.idle() as usize;
+            if self.is_due() {
+                self.settle(out);
+            } else if self.place == place::TELL {
+                self.tell_data(out);
+            } else if self.is_between_frames()
                 && let Some((header, behind)) = rest.split_first_chunk()
             {
-                self.take_header(header, out);
+                self.take_header(header);
                 rest = behind;
-                continue;
-            }
-            match self.idle() as usize {
-                0 => {
+            } else if let Some((first, behind)) = rest.split_first() {
+                let n = idle.min(rest.len());
+                if n == 0 {
                     self.take(*first, steps, out);
                     rest = behind;
-                }
-                idle => {
-                    let n = idle.min(rest.len());
+                } else {
                     self.pass(n as u32, out);
                     rest = &rest[n..];
                 }
+            } else {
+                return;
             }
         }
     }
@@ -295,14 +306,19 @@ impl Frames {
         }
     }
 
-    /// What follows the last byte of a place.
+    /// Whether nothing is left of a place, so that [`settle`](Self::settle) comes before the next byte, even if there is none.
     #[inline(always)]
-    fn settle(&mut self, out: &mut Output<'_>) {
-        if self.left != 0 {
-            return;
-        }
+    #[must_use]
+    pub const fn is_due(&self) -> bool {
+        self.left == 0 && self.place != place::LOST
+    }
+
+    /// Goes on to what follows the last byte of a place.
+    #[inline(always)]
+    pub fn settle(&mut self, out: &mut Output<'_>) {
         match self.place {
             place::HEADER => self.begin_frame(out),
+            place::TELL => self.begin_block(out),
             place::PREFACE => {
                 self.place = place::PASS;
             }
@@ -343,12 +359,18 @@ impl Frames {
         }
         self.padding = 0;
         match self.kind {
-            HEADERS => self.begin_block(out),
+            HEADERS => {
+                self.place = place::TELL;
+                self.left = DATA_STREAMS as u32;
+            }
             CONTINUATION => {
                 self.place = place::PRIORITY;
                 self.block = self.length;
             }
             _ => {
+                if self.kind == DATA {
+                    self.count_data(out);
+                }
                 self.place = place::PASS;
                 self.left = self.length;
             }

@@ -25,6 +25,8 @@ pub mod part {
     pub const END: u8 = 6;
     /// Where frames begin is not known any more: blocks may have passed unseen.
     pub const LOST: u8 = 7;
+    /// DATA frames of a stream have begun: its identifier (u32), bytes of the frames (u32).
+    pub const DATA: u8 = 8;
 }
 
 /// Flags behind a text.
@@ -56,6 +58,8 @@ pub mod place {
     pub const PASS: u8 = 5;
     /// Not known.
     pub const LOST: u8 = 6;
+    /// Behind the header of a HEADERS frame, before what it says: so many places of [`Frames::data`](super::Frames) are to be told.
+    pub const TELL: u8 = 7;
 }
 
 /// Where a field is being read.
@@ -84,6 +88,18 @@ pub mod form {
     pub const PLAIN: u8 = 2;
     /// No field: another size of the table.
     pub const SIZE: u8 = 3;
+}
+
+/// Streams whose DATA frames are summed up at the same time; a power of two.
+pub const DATA_STREAMS: usize = 8;
+
+/// DATA frames of one stream that were not told of yet.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Data {
+    pub stream: u32,
+    /// Bytes of the frames, with their headers.
+    pub bytes: u32,
 }
 
 /// How far a connection's sent stream has been read. Of what fields say it holds nothing.
@@ -127,6 +143,8 @@ pub struct Frames {
     /// [`text`] flags of the current text.
     pub text_flags: u8,
     pub _pad: u8,
+    /// By stream, each at the place that its identifier gives.
+    pub data: [Data; DATA_STREAMS],
 }
 
-const _: () = assert!(size_of::<Frames>() == 52);
+const _: () = assert!(size_of::<Frames>() == 116);

@@ -3,12 +3,12 @@
 //! No hook of its own: `plaintext` asks it of each write first. What is looked at are frames' headers, lengths, and methods and
 //! paths; the rest is passed over. Plaintext is read byte by byte and kept nowhere. Needs `bpf_loop` (5.17). Cannot see: requests in cleartext.
 
-use core::ffi::c_void;
+use core::{ffi::c_void, mem::zeroed};
 
 use observer_ebpf::{
     abi::{
         Lost,
-        http2::{Frames, place},
+        http2::{Frames, PART_BYTES, part, place},
         request::{Write, state},
     },
     http2::{HEADER_BYTES, Output, PREFACE, begins_request, begins_small_frame},
@@ -25,9 +25,13 @@ use super::{
 
 static STEPS: Steps = huffman::steps();
 
-/// Headers of frames, bytes that are looked at, and stretches that are passed over, of one write at the most: 64 MiB of frames of
-/// the usual 16 KiB.
-const STEPS_MAX: u32 = 8_192;
+/// What an entry is made from: on the stack it would be in each state that the verifier goes through.
+// SAFETY: numbers alone, of which 0 is one.
+static BLANK: Frames = unsafe { zeroed() };
+
+/// Headers of frames, bytes that are looked at, stretches that are passed over, and ends of all of them, of one write at the most:
+/// 64 MiB of frames of the usual 16 KiB.
+const STEPS_MAX: u32 = 16_384;
 
 /// What one step of a walk has.
 #[repr(C)]
@@ -45,22 +49,23 @@ pub fn follow(thread: u64, call: &Call, first: u128) -> bool {
     let connection = key(thread, call.connection);
     let word = (first >> 64) as u64;
     if begins(word, PREFACE) {
-        let mut frames = Frames::default();
-        frames.begin();
-        let _ = HTTP2.insert(connection, frames, 0);
+        let _ = HTTP2.insert(connection, &BLANK, 0);
     } else if HTTP2.get_ptr_mut(connection).is_none() {
         if !begins_request(first, call.length) {
             return false;
         }
-        let mut frames = Frames::default();
-        frames.begin_late();
-        let _ = HTTP2.insert(connection, frames, 0);
+        let _ = HTTP2.insert(connection, &BLANK, 0);
     }
     let Some(frames) = HTTP2.get_ptr_mut(connection) else {
         return false;
     };
     // SAFETY: a live map value, of a connection that one thread writes to at a time.
     unsafe {
+        if begins(word, PREFACE) {
+            (*frames).begin();
+        } else if (*frames).is_blank() {
+            (*frames).begin_late();
+        }
         let is_lost = (*frames).place == place::LOST;
         if (is_lost || (*frames).is_between_frames()) && is_request(word) {
             // Another connection, at the address of one that has ended.
@@ -97,7 +102,11 @@ pub fn follow(thread: u64, call: &Call, first: u128) -> bool {
 #[inline(always)]
 pub unsafe fn holds_request(write: *const Write) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { (*write).is_fields == 0 || (*write).line_bytes != 0 }
+    unsafe {
+        // Of one part alone, which is of bytes, nothing is lost but whose they are.
+        let is_data = (*write).line_bytes == PART_BYTES as u32 && (*write).line[0] == part::DATA;
+        (*write).is_fields == 0 || ((*write).line_bytes != 0 && !is_data)
+    }
 }
 
 /// Adds a call to the thread's entry; false where it is one that was taken in before.
@@ -202,22 +211,32 @@ unsafe fn output<'w>(write: *mut Write) -> Output<'w> {
     }
 }
 
-/// One byte, or a stretch that is passed over; 1 at the write's end.
+/// One byte, a stretch that is passed over, or what follows its end; 1 at the write's end.
 unsafe extern "C" fn step(_index: u64, walk: *mut Walk) -> u64 {
     // SAFETY: `walk` is the caller's, and what it points to is live.
     unsafe {
         let left = (*walk).left;
-        if left == 0 {
+        let frames = (*walk).frames;
+        let is_telling = (*frames).place == place::TELL;
+        if left == 0 && !is_telling && !(*frames).is_due() {
             return 1;
         }
-        let frames = (*walk).frames;
         let mut out = output((*walk).write);
         let idle = (*frames).idle();
+        // On its own, before any byte: what leads here need not be told apart by who checks it.
+        if (*frames).is_due() {
+            (*frames).settle(&mut out);
+            return 0;
+        }
+        if is_telling {
+            (*frames).tell_data(&mut out);
+            return 0;
+        }
         let bytes = if (*frames).is_between_frames() && left >= HEADER_BYTES {
             let mut header = [0_u8; HEADER_BYTES as usize];
             let address = (*walk).address as *const c_void;
             if bpf_probe_read_user((&raw mut header).cast(), HEADER_BYTES, address) == 0 {
-                (*frames).take_header(&header, &mut out);
+                (*frames).take_header(&header);
             } else {
                 (*frames).lose(&mut out);
             }

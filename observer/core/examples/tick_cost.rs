@@ -9,7 +9,7 @@ use observer_core::{
         flow::{Answer, FlowTotals, Translation},
         identity::Identity,
         kernel::{Losses, UplinkIndex},
-        lookup::Lookup,
+        lookup::{Beside, Lookup},
         record::{FlowRecord, RecordContext},
         time::Moment,
         workload::Workload,
@@ -166,9 +166,10 @@ impl Lookup for Tables {
     }
 
     fn begin_next_kind(&self, _: &FlowTotals) {}
-    fn begin_beside(&self, _: &FlowTotals) -> bool {
-        false
+    fn begin_beside(&self, _: &FlowTotals) -> Option<Beside> {
+        None
     }
+    fn keep_beside(&self, _: &FlowTotals, _: u64) {}
 
     fn requests(&self, _: &FlowTotals) -> Option<u64> {
         None

@@ -300,10 +300,16 @@ impl Pipeline {
             lookup.begin_next_kind(flow);
         }
         // Before the reading, which may be the flow's last.
-        while lookup.begin_beside(flow) {
-            if let Some(change) = self.table.beside(flow, interval) {
+        while let Some(beside) = lookup.begin_beside(flow) {
+            let (part, taken) = self.table.with_sent(flow, beside.sent_bytes);
+            if taken > 0 {
+                self.apply_part(&part, interval, now, lookup, write);
+            } else if beside.is_due
+                && let Some(change) = self.table.beside(flow, interval)
+            {
                 write(&self.put(flow, &change, interval, now, lookup));
             }
+            lookup.keep_beside(flow, beside.sent_bytes.saturating_sub(taken));
         }
         self.apply_part(flow, interval, now, lookup, write);
     }

@@ -16,8 +16,8 @@ use observer_core::{
     decode::Fields,
     identify::{
         name::NameIdentity,
-        naming::Blocks,
-        route::{Request, RouteTable},
+        naming::{Blocks, Told},
+        route::{Request, RouteTable, Typed},
     },
     model::names::ApiFamily,
 };
@@ -365,29 +365,36 @@ fn told(stream: &[u8], pieces: &[usize], steps: &Steps) -> Vec<(Vec<u8>, bool)> 
     told
 }
 
-fn read(told: &[(Vec<u8>, bool)], routes: &RouteTable) -> Vec<Option<(String, String)>> {
-    let openai = NameIdentity {
-        api_family: Some(ApiFamily::Openai),
-        ..NameIdentity::default()
-    };
+type Known = Option<(String, String)>;
+
+/// What begins, and what sends how many bytes.
+fn read(told: &[(Vec<u8>, bool)], routes: &RouteTable) -> (Vec<Known>, Vec<(Known, u32)>) {
+    let known = |typed: Option<Arc<Typed>>| typed.map(|typed| known(&typed));
     let mut blocks = Blocks::default();
-    let mut requests = Vec::new();
+    let (mut requests, mut sent) = (Vec::new(), Vec::new());
     for (bytes, cut) in told {
         let bytes = [&[0; size_of::<Boundary>()], bytes.as_slice()].concat();
         let mut fields = Fields::read(&bytes, *cut).expect("a boundary is there");
         blocks.take(
             fields.by_ref(),
             |request| routes.typed(request).map(Arc::new),
-            |typed| {
-                requests.push(typed.map(|typed| {
-                    let template = typed.on(&openai).map(|route| route.template.to_string());
-                    (typed.method.to_string(), template.unwrap_or_default())
-                }));
+            |told| match told {
+                Told::Begins(typed) => requests.push(known(typed)),
+                Told::Sends(typed, bytes) => sent.push((known(typed), bytes)),
             },
         );
         assert!(fields.is_at_end());
     }
-    requests
+    (requests, sent)
+}
+
+fn known(typed: &Typed) -> (String, String) {
+    let openai = NameIdentity {
+        api_family: Some(ApiFamily::Openai),
+        ..NameIdentity::default()
+    };
+    let template = typed.on(&openai).map(|route| route.template.to_string());
+    (typed.method.to_string(), template.unwrap_or_default())
 }
 
 proptest! {
@@ -407,20 +414,19 @@ proptest! {
             let secret = SECRET.as_bytes();
             prop_assert!(!bytes.windows(4).any(|four| secret.windows(4).any(|s| s == four)));
         }
-        let openai = NameIdentity {
-            api_family: Some(ApiFamily::Openai),
-            ..NameIdentity::default()
-        };
-        let expected: Vec<_> = requests.iter().map(|asked| {
+        let made: Vec<_> = requests.iter().map(|asked| {
             let request = Request {
                 method: METHODS[asked.method],
                 path: PATHS[asked.path],
                 is_cut: false,
             };
-            let typed = routes.typed(&request).expect("a method");
-            let template = typed.on(&openai).map(|route| route.template.to_string());
-            Some((typed.method.to_string(), template.unwrap_or_default()))
+            Some(known(&routes.typed(&request).expect("a method")))
         }).collect();
-        prop_assert_eq!(read(&told, &routes), expected);
+        let (begun, sent) = read(&told, &routes);
+        prop_assert_eq!(&begun, &made);
+        // From the second block of a connection on, and before the next: no frame here ends its stream.
+        let told_of = (0..requests.len()).skip(1).filter(|nth| nth + 1 < requests.len() || requests[*nth].trailer);
+        let expected: Vec<_> = told_of.map(|nth| (made[nth].clone(), u32::from(requests[nth].body) + 9)).collect();
+        prop_assert_eq!(sent, expected);
     }
 }

@@ -16,7 +16,7 @@ use observer_core::{
         flow::{Answer, FlowKey, FlowTotals, RemoteKey, Translation},
         identity::Identity,
         kernel::{Losses, UplinkIndex},
-        lookup::Lookup,
+        lookup::{Beside, Lookup},
         names::{Direction, Protocol, RemainderReason, SeriesMetric},
         record::{FlowRecord, RecordContext},
         time::Moment,
@@ -87,9 +87,10 @@ impl Lookup for Tables {
     }
 
     fn begin_next_kind(&self, _: &FlowTotals) {}
-    fn begin_beside(&self, _: &FlowTotals) -> bool {
-        false
+    fn begin_beside(&self, _: &FlowTotals) -> Option<Beside> {
+        None
     }
+    fn keep_beside(&self, _: &FlowTotals, _: u64) {}
 
     fn requests(&self, _: &FlowTotals) -> Option<u64> {
         None

@@ -8,7 +8,10 @@ use std::sync::{Arc, OnceLock};
 use libfuzzer_sys::fuzz_target;
 use observer_core::{
     decode::Fields,
-    identify::{naming::Blocks, route::RouteTable},
+    identify::{
+        naming::{Blocks, Told},
+        route::RouteTable,
+    },
     model::signal::FieldPart,
 };
 use observer_ebpf::{
@@ -37,7 +40,7 @@ fuzz_target!(|data: &[u8]| {
     let bytes = [&[0; size_of::<Boundary>()], told.as_slice()].concat();
     let mut fields = Fields::read(&bytes, is_full).expect("a boundary is there");
     let mut blocks = Blocks::default();
-    let mut ends = 0;
+    let mut ends = 0_u32;
     let mut begun = 0;
     blocks.take(
         fields.by_ref().inspect(|part| match part {
@@ -49,7 +52,7 @@ fuzz_target!(|data: &[u8]| {
             _ => {}
         }),
         |request| table.typed(request).map(Arc::new),
-        |_| begun += 1,
+        |told| begun += u32::from(matches!(told, Told::Begins(_))),
     );
     assert!(begun <= ends);
     // What ends within a block is not handed over.

@@ -9,7 +9,7 @@ use observer_core::{
         flow::{Answer, FlowTotals, Translation},
         identity::Identity,
         kernel::UplinkIndex,
-        lookup::Lookup,
+        lookup::{Beside, Lookup},
         workload::Workload,
     },
 };
@@ -164,8 +164,12 @@ impl Lookup for Tables {
         self.names.borrow_mut().begin_next_kind(&flow.key);
     }
 
-    fn begin_beside(&self, flow: &FlowTotals) -> bool {
+    fn begin_beside(&self, flow: &FlowTotals) -> Option<Beside> {
         self.names.borrow_mut().begin_beside(&flow.key)
+    }
+
+    fn keep_beside(&self, flow: &FlowTotals, sent_bytes: u64) {
+        self.names.borrow_mut().keep_beside(&flow.key, sent_bytes);
     }
 
     fn requests(&self, flow: &FlowTotals) -> Option<u64> {

@@ -15,6 +15,7 @@ use observer_core::{
         flow::{Answer, Endpoint, FlowKey, FlowTotals},
         identity::{Basis, Identity},
         kernel::Losses,
+        lookup::Beside,
         names::{LossPlace, PathKind, TypedWhere},
         record::SourcePlace,
         signal::{CaptureKind, FieldPart, RequestNote, RequestWhat},
@@ -213,8 +214,13 @@ impl Names {
     }
 
     /// See [`Naming::begin_beside`].
-    pub fn begin_beside(&mut self, key: &FlowKey) -> bool {
+    pub fn begin_beside(&mut self, key: &FlowKey) -> Option<Beside> {
         self.naming.begin_beside(key)
+    }
+
+    /// See [`Naming::keep_beside`].
+    pub fn keep_beside(&mut self, key: &FlowKey, sent_bytes: u64) {
+        self.naming.keep_beside(key, sent_bytes);
     }
 
     /// See [`Naming::requests`].

@@ -143,19 +143,30 @@ impl FlowTable {
     /// one; and whether that moment is behind the last one.
     #[must_use]
     pub fn at_payload(&self, reading: &FlowTotals, payload: [u64; 2]) -> (FlowTotals, bool) {
+        let (recorded, flags) = self.recorded(reading);
+        let is_late = payload[0] < recorded.payload_bytes[0];
+        (part(reading, &recorded, flags, payload), is_late)
+    }
+
+    /// The reading that would have been taken when `sent_bytes` more of payload had been sent and nothing received; and how many of
+    /// them this one has.
+    #[must_use]
+    pub fn with_sent(&self, reading: &FlowTotals, sent_bytes: u64) -> (FlowTotals, u64) {
+        let (recorded, flags) = self.recorded(reading);
+        let [sent, received] = recorded.payload_bytes;
+        let taken = sent_bytes.min(reading.counters.payload_bytes[0].saturating_sub(sent));
+        let payload = [sent.saturating_add(taken), received];
+        (part(reading, &recorded, flags, payload), taken)
+    }
+
+    /// What the records so far have of a flow.
+    fn recorded(&self, reading: &FlowTotals) -> (Counters, FlowFlags) {
         let state = match &reading.key {
             FlowKey::Socket(cookie) => self.sockets.get(cookie),
             FlowKey::Remote(key) => self.remotes.get(key),
         };
         let state = state.filter(|state| state.start_ns == reading.start_ns);
-        let recorded = state.map_or_else(Counters::default, |state| *state.recorded());
-        let part = FlowTotals {
-            counters: reading.counters.at_payload(&recorded, payload),
-            flags: state.map_or_else(FlowFlags::default, |state| state.flags),
-            timing: Timing::default(),
-            ..*reading
-        };
-        (part, payload[0] < recorded.payload_bytes[0])
+        state.map_or_else(Default::default, |state| (*state.recorded(), state.flags))
     }
 
     /// A record of the flow that adds nothing to its counters, before `reading` is applied; `None` where the table is full and
@@ -308,6 +319,21 @@ impl FlowTable {
                 .get(&key.cookie)
                 .is_some_and(|socket| socket.flags.has(flag::RELEASED)),
         }
+    }
+}
+
+/// A reading between the last one and `reading`, which says nothing but counts.
+fn part(
+    reading: &FlowTotals,
+    recorded: &Counters,
+    flags: FlowFlags,
+    payload: [u64; 2],
+) -> FlowTotals {
+    FlowTotals {
+        counters: reading.counters.at_payload(recorded, payload),
+        flags,
+        timing: Timing::default(),
+        ..*reading
     }
 }
 

@@ -82,6 +82,10 @@ impl<'a> Fields<'a> {
             part::INSERT => FieldPart::Insert,
             part::END => FieldPart::End,
             part::LOST => FieldPart::Lost,
+            part::DATA => FieldPart::Data {
+                stream: self.number()?,
+                bytes: self.number()?,
+            },
             _ => return None,
         })
     }

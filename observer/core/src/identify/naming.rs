@@ -12,7 +12,7 @@ use std::{
 
 use observer_ebpf::abi::{EGRESS, flag};
 
-pub use self::fields::Blocks;
+pub use self::fields::{Blocks, Told};
 use self::requests::{Kind, Requests};
 use super::{
     combine::{Combined, Names, Resolved, Said, Signals, Unread, combine},
@@ -24,6 +24,7 @@ use crate::model::{
     flow::{Answer, FlowKey, FlowTotals, RemoteKey},
     host_name::HostName,
     identity::{Identity, Word},
+    lookup::Beside,
     names::{BlindReason, Initiator, Protocol},
     signal::{Asked, AskedBy, DnsAnswer, Ech, FieldPart},
 };
@@ -135,18 +136,29 @@ impl Naming {
         if let Some(spoken) = self.spoken(key) {
             let blocks = spoken.blocks.get_or_insert_default();
             let requests = &mut spoken.requests;
-            blocks.take(parts, typed, |typed| {
-                requests.add_beside(begins, typed);
-                begun += 1;
+            blocks.take(parts, typed, |told| match told {
+                Told::Begins(typed) => {
+                    requests.add_beside(begins, typed);
+                    begun += 1;
+                }
+                Told::Sends(typed, bytes) => requests.send_beside(typed, bytes),
             });
         }
         begun
     }
 
-    /// Goes on to the next kind of requests that ran beside others; false where there are no more.
-    pub fn begin_beside(&mut self, key: &FlowKey) -> bool {
-        find_mut(&mut self.sockets, &mut self.remotes, key)
-            .is_some_and(|spoken| spoken.requests.begin_beside())
+    /// Goes on to the next kind of requests that ran beside others; `None` where there are no more.
+    pub fn begin_beside(&mut self, key: &FlowKey) -> Option<Beside> {
+        find_mut(&mut self.sockets, &mut self.remotes, key)?
+            .requests
+            .begin_beside()
+    }
+
+    /// So many bytes of the kind that is being told were not counted yet.
+    pub fn keep_beside(&mut self, key: &FlowKey, sent_bytes: u64) {
+        if let Some(spoken) = find_mut(&mut self.sockets, &mut self.remotes, key) {
+            spoken.requests.keep_beside(sent_bytes);
+        }
     }
 
     /// Where requests of another kind begin, if some of their bytes are in this reading: payload bytes before them, sent and

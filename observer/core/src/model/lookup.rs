@@ -10,6 +10,15 @@ use super::{
     workload::Workload,
 };
 
+/// Requests of one kind that ran beside others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Some of them began, or were answered, since they were last told of.
+    pub is_due: bool,
+    /// Payload bytes sent that are theirs, and that none of the flow's records has had as theirs.
+    pub sent_bytes: u64,
+}
+
 /// Answers must not block: they are asked for once a record.
 pub trait Lookup {
     /// Where a flow goes, as far as is known now. Flows that go to the same place should be given the same value: sums are
@@ -23,9 +32,12 @@ pub trait Lookup {
     /// The flow's bytes are of the next kind from now on, and its identity is another.
     fn begin_next_kind(&self, flow: &FlowTotals);
 
-    /// Goes on to the next kind of requests that ran beside others on the flow since they were last told of: until the next call
-    /// the flow's identity and requests are theirs. False where there are no more, and both are the flow's again.
-    fn begin_beside(&self, flow: &FlowTotals) -> bool;
+    /// Goes on to the next kind of requests that ran beside others on the flow and are not told of: until the next call the flow's
+    /// identity and requests are theirs. `None` where there are no more, and both are the flow's again.
+    fn begin_beside(&self, flow: &FlowTotals) -> Option<Beside>;
+
+    /// So many of [`Beside::sent_bytes`] are not in this reading: they are told with a later one.
+    fn keep_beside(&self, flow: &FlowTotals, sent_bytes: u64);
 
     /// Requests that began since the last call, of the kind that is under way; `None` where none was seen.
     fn requests(&self, flow: &FlowTotals) -> Option<u64>;

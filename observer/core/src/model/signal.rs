@@ -92,7 +92,7 @@ pub enum RequestWhat<'a> {
     Known(u32),
 }
 
-/// What is told of field blocks of HTTP/2 (RFC 7541), in the order in which they were sent.
+/// What is told of field blocks of HTTP/2 (RFC 7541), and of what is sent between them, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldPart<'a> {
     /// A block begins.
@@ -111,6 +111,12 @@ pub enum FieldPart<'a> {
     End,
     /// Blocks may have passed unseen.
     Lost,
+    /// DATA frames (RFC 9113, section 6.1) of a stream.
+    Data {
+        stream: u32,
+        /// Bytes of the frames, with their headers.
+        bytes: u32,
+    },
 }
 
 /// Value of a field that is read.

@@ -314,3 +314,39 @@ fn a_time_comes_with_one_record() {
     assert_eq!(fresh(&mut table, 5, 40, answered), Some(first_byte));
     assert_eq!(fresh(&mut table, 6, 50, answered), Some(none));
 }
+
+/// What is known to have been sent goes first, as much of it as was; the rest is what it would have been, and nothing is twice.
+#[test]
+fn a_part_of_what_was_sent_is_a_reading_of_its_own() {
+    let reading = |sent: u64| FlowTotals {
+        counters: Counters {
+            payload_bytes: [sent, 500],
+            wire_bytes: [2 * sent, 900],
+            packets: [sent / 10, 9],
+            ..Counters::default()
+        },
+        ..counted(socket(7), [0, 0], 0)
+    };
+    let mut table = table();
+    for (sent, wanted, expected) in [
+        (100, 30, 30),
+        (100, 30, 0),
+        (300, 1_000, 200),
+        (300, 0, 0),
+        (400, 60, 60),
+    ] {
+        let before = table.recorded(&reading(sent)).0;
+        let (part, taken) = table.with_sent(&reading(sent), wanted);
+        assert_eq!(taken, expected, "{wanted} of {sent}");
+        let more = part.counters.since(&before);
+        let all = reading(sent).counters.since(&before);
+        assert_eq!(more.payload_bytes, [taken, 0]);
+        assert_eq!((more.wire_bytes, more.packets[1]), ([2 * taken, 0], 0));
+        let _ = table.apply(&part, &interval(1));
+        let rest = match table.apply(&reading(sent), &interval(1)) {
+            Applied::Changed(change) => change.counters,
+            Applied::Unchanged | Applied::Refused => Counters::default(),
+        };
+        assert_eq!(more.plus(&rest), all, "{wanted} of {sent}");
+    }
+}

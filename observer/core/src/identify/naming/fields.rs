@@ -25,6 +25,9 @@ const STATIC_GET: u16 = 2;
 const STATIC_POST: u16 = 3;
 const STATIC_PATHS: [(u16, &str); 2] = [(4, "/"), (5, "/index.html")];
 
+/// Streams of one connection whose kind is known; the oldest give way.
+const STREAMS_MAX: usize = 256;
+
 type ByMethod = Arc<[Option<Arc<Typed>>; METHODS.len()]>;
 
 /// What an entry of the table stands for.
@@ -33,6 +36,15 @@ enum Entry {
     /// The method at this place of [`METHODS`]; `None` = another.
     Method(Option<usize>),
     Path(ByMethod),
+}
+
+/// What comes of what is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A request begins; `None` where it is not known which.
+    Begins(Option<Arc<Typed>>),
+    /// So many bytes are of such requests.
+    Sends(Option<Arc<Typed>>, u32),
 }
 
 /// One connection's field blocks.
@@ -44,7 +56,8 @@ pub struct Blocks {
     inserted: u32,
     /// Number of the next block.
     next: u32,
-    last_stream: u32,
+    /// The newest last; their identifiers only grow (RFC 9113, section 5.1.1).
+    streams: VecDeque<(u32, Option<Arc<Typed>>)>,
 }
 
 /// The block that is being read.
@@ -63,12 +76,12 @@ enum Path<'a> {
 }
 
 impl Blocks {
-    /// Takes in what is told; `begin` is given each request, `None` where it is not known which.
+    /// Takes in what is told; `tell` is given what comes of it.
     pub fn take<'a>(
         &mut self,
         parts: impl IntoIterator<Item = FieldPart<'a>>,
         mut typed: impl FnMut(&Request<'_>) -> Option<Arc<Typed>>,
-        mut begin: impl FnMut(Option<Arc<Typed>>),
+        mut tell: impl FnMut(Told),
     ) {
         let mut block = None;
         for part in parts {
@@ -115,9 +128,16 @@ impl Blocks {
                 FieldPart::End => {
                     // What follows a request on its stream is its trailer.
                     let ended = block.take();
-                    if let Some(block) = ended.filter(|block| block.stream > self.last_stream) {
-                        self.last_stream = block.stream;
-                        begin(block.typed(&mut typed));
+                    let last = self.streams.back().map_or(0, |(stream, _)| *stream);
+                    if let Some(block) = ended.filter(|block| block.stream > last) {
+                        let typed = block.typed(&mut typed);
+                        self.begin(block.stream, typed.clone());
+                        tell(Told::Begins(typed));
+                    }
+                }
+                FieldPart::Data { stream, bytes } => {
+                    if let Some(typed) = self.kind(stream) {
+                        tell(Told::Sends(typed.clone(), bytes));
                     }
                 }
             }
@@ -125,6 +145,21 @@ impl Blocks {
         if block.is_some() {
             self.entries.clear();
         }
+    }
+
+    fn begin(&mut self, stream: u32, typed: Option<Arc<Typed>>) {
+        if self.streams.len() >= STREAMS_MAX {
+            self.streams.pop_front();
+        }
+        self.streams.push_back((stream, typed));
+    }
+
+    /// Of which kind a stream is; `None` where that was not seen.
+    fn kind(&self, stream: u32) -> Option<&Option<Arc<Typed>>> {
+        let nth = self
+            .streams
+            .binary_search_by_key(&stream, |(stream, _)| *stream);
+        Some(&self.streams.get(nth.ok()?)?.1)
     }
 
     /// Notices whether blocks were missed.

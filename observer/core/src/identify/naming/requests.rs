@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, mem, sync::Arc};
 
-use crate::{identify::route::Typed, model::flow::Answer};
+use crate::{
+    identify::route::Typed,
+    model::{flow::Answer, lookup::Beside},
+};
 
 /// Changes of kind of one flow that wait for their bytes to be read. Where there are more, what follows is mixed.
 pub const CHANGES_MAX: usize = 1_024;
@@ -30,6 +33,8 @@ struct Run {
     kind: Kind,
     /// Not told yet.
     requests: u64,
+    /// Payload bytes that are known to be theirs although they ran beside others, and not told yet.
+    sent_bytes: u64,
     /// Their answers that are over and not told yet, [`ANSWERS_MAX`] at the most.
     answers: Vec<Answer>,
 }
@@ -39,6 +44,7 @@ impl Run {
         Self {
             kind,
             requests,
+            sent_bytes: 0,
             answers: Vec::new(),
         }
     }
@@ -46,6 +52,7 @@ impl Run {
     /// More of the same kind.
     fn add(&mut self, other: Self) {
         self.requests = self.requests.saturating_add(other.requests);
+        self.sent_bytes = self.sent_bytes.saturating_add(other.sent_bytes);
         let room = ANSWERS_MAX.saturating_sub(self.answers.len());
         self.answers.extend(other.answers.into_iter().take(room));
     }
@@ -64,10 +71,12 @@ struct Change {
 pub struct Requests {
     run: Run,
     changes: VecDeque<Change>,
-    /// Requests that ran beside others, not told yet. Their bytes are the flow's, and mixed.
+    /// Requests that ran beside others, not told yet. But for what they are known to have sent, their bytes are the flow's, and mixed.
     beside: Vec<Run>,
     /// Those of which is being told.
     telling: Option<Run>,
+    /// Those of which there is something left to tell with a later reading.
+    kept: Vec<Run>,
     /// Answers are told by request.
     has_answers: bool,
 }
@@ -104,6 +113,20 @@ impl Requests {
             self.changes.push_back(Change { begins, run });
         }
         self.put_beside(Run::new(kind, 1));
+    }
+
+    /// Requests that run beside others send so much. While those are of the same kind nothing need be known of it.
+    pub fn send_beside(&mut self, typed: Option<Arc<Typed>>, bytes: u32) {
+        if self.latest().kind != Kind::Mixed {
+            return;
+        }
+        let kind = Kind::One(typed);
+        let mut run = Run::new(kind, 0);
+        run.sent_bytes = bytes.into();
+        let is_known = self.beside.iter().any(|known| known.kind == run.kind);
+        if is_known || self.beside.len() < BESIDE_MAX {
+            self.put_beside(run);
+        }
     }
 
     fn put(&mut self, begins: [u64; 2], kind: Kind) {
@@ -143,10 +166,30 @@ impl Requests {
     }
 
     /// Goes on to the next kind of those that ran beside others: [`kind`](Self::kind) and [`tell`](Self::tell) are its own until
-    /// the next call; false where there are no more, and both are the flow's again.
-    pub fn begin_beside(&mut self) -> bool {
-        self.telling = self.beside.pop();
-        self.telling.is_some()
+    /// the next call; `None` where there are no more, and both are the flow's again.
+    pub fn begin_beside(&mut self) -> Option<Beside> {
+        let Some(mut run) = self.beside.pop() else {
+            self.telling = None;
+            self.beside = mem::take(&mut self.kept);
+            return None;
+        };
+        let is_due = run.requests > 0 || !run.answers.is_empty();
+        let mut sent_bytes = mem::take(&mut run.sent_bytes);
+        self.telling = Some(run);
+        if self.run.kind != Kind::Mixed {
+            // What is being counted is still of one kind.
+            self.keep_beside(mem::take(&mut sent_bytes));
+        }
+        Some(Beside { is_due, sent_bytes })
+    }
+
+    /// So many bytes of those of which is being told were not counted yet.
+    pub fn keep_beside(&mut self, sent_bytes: u64) {
+        if let Some(run) = self.telling.as_ref().filter(|_| sent_bytes > 0) {
+            let mut kept = Run::new(run.kind.clone(), 0);
+            kept.sent_bytes = sent_bytes;
+            self.kept.push(kept);
+        }
     }
 
     /// Where the next kind begins, if some of its bytes are among the `payload` counted so far.
@@ -267,14 +310,14 @@ mod tests {
         let (one, other) = (typed("/v1/embeddings"), typed("/v1/files"));
         requests.add_beside([0, 0], one.clone());
         requests.add_beside([50, 50], one.clone());
-        assert!(!requests.begin_beside());
+        assert_eq!(requests.begin_beside(), None);
         requests.add_beside([100, 200], other.clone());
         requests.add_beside([300, 400], one.clone());
         requests.add_beside([300, 400], other.clone());
         assert_eq!(requests.kind(), &Kind::One(one.clone()));
         assert_eq!(requests.tell(), Some(2));
         let mut told = Vec::new();
-        while requests.begin_beside() {
+        while requests.begin_beside().is_some() {
             told.push((requests.kind().clone(), requests.tell(), requests.tell()));
         }
         let expected = [
@@ -290,6 +333,39 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_beside_others_is_its_kinds() {
+        let mut requests = Requests::default();
+        let (one, other) = (typed("/v1/embeddings"), typed("/v1/files"));
+        let beside = |is_due, sent_bytes| Some(Beside { is_due, sent_bytes });
+        requests.add_beside([0, 0], one.clone());
+        assert_eq!(requests.tell(), Some(1));
+        // Alone so far.
+        requests.send_beside(one.clone(), 1_000);
+        requests.add_beside([100, 200], other.clone());
+        requests.send_beside(other.clone(), 30);
+        requests.send_beside(other.clone(), 20);
+        requests.send_beside(one.clone(), 7);
+        // The bytes that are being counted are those from before.
+        assert_eq!(requests.begin_beside(), beside(false, 0));
+        assert_eq!(requests.begin_beside(), beside(true, 0));
+        assert_eq!(requests.tell(), Some(1));
+        assert_eq!(requests.begin_beside(), None);
+        requests.begin_next();
+        assert_eq!(requests.kind(), &Kind::Mixed);
+        assert_eq!(requests.begin_beside(), beside(false, 50));
+        assert_eq!(requests.kind(), &Kind::One(other.clone()));
+        requests.keep_beside(40);
+        assert_eq!(requests.begin_beside(), beside(false, 7));
+        requests.keep_beside(0);
+        assert_eq!(requests.begin_beside(), None);
+        requests.send_beside(other.clone(), 2);
+        requests.add_beside([100, 200], other);
+        assert_eq!(requests.begin_beside(), beside(true, 42));
+        assert_eq!(requests.begin_beside(), None);
+        assert_eq!(requests.begin_beside(), None);
+    }
+
+    #[test]
     fn requests_that_no_record_told_of_stay_their_kinds() {
         let mut requests = Requests::default();
         let (one, other) = (typed("/v1/embeddings"), typed("/v1/files"));
@@ -298,10 +374,10 @@ mod tests {
         requests.begin_next();
         assert_eq!(requests.tell(), Some(1));
         assert_eq!(requests.kind(), &Kind::One(other));
-        assert!(requests.begin_beside());
+        assert!(requests.begin_beside().is_some());
         assert_eq!(requests.kind(), &Kind::One(one));
         assert_eq!(requests.tell(), Some(1));
-        assert!(!requests.begin_beside());
+        assert_eq!(requests.begin_beside(), None);
     }
 
     #[test]
@@ -324,7 +400,7 @@ mod tests {
         }
         assert_eq!(requests.tell(), Some(1));
         let mut told = 1;
-        while requests.begin_beside() {
+        while requests.begin_beside().is_some() {
             told += requests.tell().unwrap_or_default();
         }
         requests.begin_next();

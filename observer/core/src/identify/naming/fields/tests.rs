@@ -18,25 +18,36 @@ const fn block(number: u32, stream: u32) -> FieldPart<'static> {
     FieldPart::Block { number, stream }
 }
 
-/// Method and first template of each request; `None` where it is not known which.
-fn requests(blocks: &mut Blocks, parts: &[FieldPart<'_>]) -> Vec<Option<(String, String)>> {
+/// Method and first template; `None` where it is not known which.
+type Known = Option<(String, String)>;
+
+/// What begins, and what sends how many bytes.
+fn told(blocks: &mut Blocks, parts: &[FieldPart<'_>]) -> (Vec<Known>, Vec<(Known, u32)>) {
     let table = RouteTable::embedded().expect("the embedded table is whole");
     let openai = NameIdentity {
         api_family: Some(ApiFamily::Openai),
         ..NameIdentity::default()
     };
-    let mut begun = Vec::new();
+    let known = |typed: Option<Arc<Typed>>| {
+        typed.map(|typed| {
+            let template = typed.on(&openai).map(|route| route.template.to_string());
+            (typed.method.to_string(), template.unwrap_or_default())
+        })
+    };
+    let (mut begun, mut sent) = (Vec::new(), Vec::new());
     blocks.take(
         parts.iter().copied(),
         |request| table.typed(request).map(Arc::new),
-        |typed| {
-            begun.push(typed.map(|typed| {
-                let template = typed.on(&openai).map(|route| route.template.to_string());
-                (typed.method.to_string(), template.unwrap_or_default())
-            }));
+        |told| match told {
+            Told::Begins(typed) => begun.push(known(typed)),
+            Told::Sends(typed, bytes) => sent.push((known(typed), bytes)),
         },
     );
-    begun
+    (begun, sent)
+}
+
+fn requests(blocks: &mut Blocks, parts: &[FieldPart<'_>]) -> Vec<Known> {
+    told(blocks, parts).0
 }
 
 #[expect(
@@ -155,4 +166,40 @@ fn a_table_is_bounded() {
     parts.push(End);
     let _ = requests(&mut blocks, &parts);
     assert_eq!(blocks.entries.len(), ENTRIES_MAX);
+}
+
+#[test]
+fn bytes_are_of_the_kind_that_their_stream_began_with() {
+    use FieldPart::{Data, End, Indexed, Path};
+    let (stream, bytes) = (1, 100);
+    let mut blocks = Blocks::default();
+    let parts = [
+        Data { stream, bytes },
+        block(0, 1),
+        Indexed(3),
+        Path(said("/v1/files", false)),
+        End,
+        Data { stream, bytes },
+        // A path that is not known.
+        block(1, 3),
+        Indexed(3),
+        Indexed(62),
+        End,
+        // A trailer.
+        block(2, 1),
+        End,
+        Data { stream: 3, bytes },
+        Data { stream: 5, bytes },
+        Data { stream, bytes: 7 },
+    ];
+    let (_, sent) = told(&mut blocks, &parts);
+    let files = known("POST", "/v1/files/**");
+    assert_eq!(sent, [(files.clone(), 100), (None, 100), (files, 7)]);
+    for nth in 0..u32::try_from(STREAMS_MAX).expect("a few") {
+        let parts = [block(3 + nth, 5 + 2 * nth), Indexed(2), Indexed(4), End];
+        assert_eq!(requests(&mut blocks, &parts).len(), 1);
+    }
+    assert_eq!(blocks.streams.len(), STREAMS_MAX);
+    let (_, sent) = told(&mut blocks, &[Data { stream, bytes }]);
+    assert_eq!(sent, []);
 }
