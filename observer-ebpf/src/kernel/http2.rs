@@ -26,8 +26,11 @@ use super::{
 static STEPS: Steps = huffman::steps();
 
 /// What an entry is made from: on the stack it would be in each state that the verifier goes through.
-// SAFETY: numbers alone, of which 0 is one.
-static BLANK: Frames = unsafe { zeroed() };
+static BLANK: &Frames = {
+    // SAFETY: numbers alone, of which 0 is one.
+    static ZERO: Frames = unsafe { zeroed() };
+    &ZERO
+};
 
 /// Headers of frames, bytes that are looked at, stretches that are passed over, and ends of all of them, of one write at the most:
 /// 64 MiB of frames of the usual 16 KiB.
@@ -49,12 +52,12 @@ pub fn follow(thread: u64, call: &Call, first: u128) -> bool {
     let connection = key(thread, call.connection);
     let word = (first >> 64) as u64;
     if begins(word, PREFACE) {
-        let _ = HTTP2.insert(connection, &BLANK, 0);
+        let _ = HTTP2.insert(connection, BLANK, 0);
     } else if HTTP2.get_ptr_mut(connection).is_none() {
         if !begins_request(first, call.length) {
             return false;
         }
-        let _ = HTTP2.insert(connection, &BLANK, 0);
+        let _ = HTTP2.insert(connection, BLANK, 0);
     }
     let Some(frames) = HTTP2.get_ptr_mut(connection) else {
         return false;
