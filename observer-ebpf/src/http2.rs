@@ -19,7 +19,7 @@ mod fields;
 
 /// The client's preface begins so (RFC 9113, section 3.4).
 pub const PREFACE: &[u8; 8] = b"PRI * HT";
-const PREFACE_BYTES: u32 = 24;
+pub const PREFACE_BYTES: u32 = 24;
 pub const HEADER_BYTES: u32 = 9;
 const PRIORITY_BYTES: u32 = 5;
 /// Servers that take longer frames are not known.
@@ -126,6 +126,15 @@ pub const fn begins_small_frame(first: u128) -> bool {
     }
 }
 
+/// Whether `first` is the header of what follows a preface: settings, perhaps none (RFC 9113, section 3.4).
+#[inline(always)]
+#[must_use]
+pub const fn begins_settings(first: u128) -> bool {
+    let length = (first >> 104) as u32;
+    let kind_flags_stream = (first >> 56) as u64 & 0xffff_ffff_ffff;
+    length.is_multiple_of(6) && length <= FRAME_MOST && kind_flags_stream == (SETTINGS as u64) << 40
+}
+
 /// Whether a field's first byte is that of a request's pseudo field.
 const fn is_pseudo(byte: u8) -> bool {
     let index = match byte {
@@ -148,6 +157,14 @@ impl Frames {
         self.blocks = 0;
         self.last_stream = 0;
         self.forget_data();
+    }
+
+    /// At the first frame's header.
+    #[inline(always)]
+    pub const fn begin_behind_preface(&mut self) {
+        self.begin();
+        self.place = place::HEADER;
+        self.left = HEADER_BYTES;
     }
 
     /// At a frame's header, of a stream that was not followed until here.

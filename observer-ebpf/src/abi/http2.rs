@@ -1,7 +1,7 @@
 //! HTTP/2 that programs encrypt: how far the kernel half has read a connection's sent stream, and what it hands over of a field
 //! block (RFC 9113, section 4.3; RFC 7541): method and path up to the first `?`, indices, and that a field was put into the dynamic
-//! table. No other name, no other value, and no length: an index counts from the newest entry on, so that what a table has thrown
-//! out need not be known.
+//! table. No other name, no other value, and no length of one: an index counts from the newest entry on, so that what a table has
+//! thrown out need not be known. Of DATA frames their lengths, summed up by stream.
 
 use core::mem::size_of;
 

@@ -183,6 +183,23 @@ fn small_frames_are_known_by_their_lengths() {
 }
 
 #[test]
+fn settings_follow_a_preface() {
+    for (header, expected) in [
+        ([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0], true),
+        ([0, 0, 12, SETTINGS, 0, 0, 0, 0, 0], true),
+        ([0, 0, 0, SETTINGS, 1, 0, 0, 0, 0], false),
+        ([0, 0, 5, SETTINGS, 0, 0, 0, 0, 0], false),
+        ([0, 0, 6, SETTINGS, 0, 0, 0, 0, 1], false),
+        ([0, 0, 0, DATA, 0, 0, 0, 0, 0], false),
+    ] {
+        let mut first = [7; 16];
+        first[..9].copy_from_slice(&header);
+        let is = begins_settings(u128::from_be_bytes(first));
+        assert_eq!(is, expected, "{header:?}");
+    }
+}
+
+#[test]
 fn a_request_is_told_from_what_is_none() {
     let first = |bytes: &[u8]| {
         let mut sixteen = [0; 16];

@@ -11,7 +11,10 @@ use observer_ebpf::{
         http2::{Frames, PART_BYTES, part, place},
         request::{Write, state},
     },
-    http2::{HEADER_BYTES, Output, PREFACE, begins_request, begins_small_frame},
+    http2::{
+        HEADER_BYTES, Output, PREFACE, PREFACE_BYTES, begins_request, begins_settings,
+        begins_small_frame,
+    },
     huffman::{self, Steps},
     request::{begins, is_request},
 };
@@ -51,10 +54,18 @@ struct Walk {
 pub fn follow(thread: u64, call: &Call, first: u128) -> bool {
     let connection = key(thread, call.connection);
     let word = (first >> 64) as u64;
+    // Its preface came from where it was before it was moved.
+    let mut is_moved = false;
     if begins(word, PREFACE) {
         let _ = HTTP2.insert(connection, BLANK, 0);
+        if call.forgets && call.length == PREFACE_BYTES {
+            let _ = HTTP2.insert(key(thread, moved(thread)), BLANK, 0);
+        }
     } else if HTTP2.get_ptr_mut(connection).is_none() {
-        if !begins_request(first, call.length) {
+        is_moved = call.forgets
+            && begins_settings(first)
+            && HTTP2.remove(key(thread, moved(thread))).is_ok();
+        if !is_moved && !begins_request(first, call.length) {
             return false;
         }
         let _ = HTTP2.insert(connection, BLANK, 0);
@@ -66,6 +77,8 @@ pub fn follow(thread: u64, call: &Call, first: u128) -> bool {
     unsafe {
         if begins(word, PREFACE) {
             (*frames).begin();
+        } else if is_moved {
+            (*frames).begin_behind_preface();
         } else if (*frames).is_blank() {
             (*frames).begin_late();
         }
@@ -96,6 +109,11 @@ pub fn follow(thread: u64, call: &Call, first: u128) -> bool {
         }
     }
     true
+}
+
+/// Stands for the connection that a thread has written nothing but a preface to: no address of a program's is as high.
+const fn moved(thread: u64) -> u64 {
+    u64::MAX << 32 | (thread & 0xffff_ffff)
 }
 
 /// Whether what a thread has written is a request, or of requests, that would be lost with it.

@@ -16,7 +16,7 @@ pub const PYTHON: &str = concat!(
     "/../target/tools/h2/bin/python3"
 );
 
-fn with_http2(test: &str, work: impl FnOnce() -> Result<()>) {
+pub fn with_http2(test: &str, work: impl FnOnce() -> Result<()>) {
     guarded(test, || {
         if Path::new(PYTHON).exists() {
             return work();
