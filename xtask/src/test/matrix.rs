@@ -23,7 +23,7 @@ pub const GROUP: &str = "matrix";
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The test programs that run in every guest, in this order.
-const TESTS: [&str; 3] = ["exactness", "hardship", "faults"];
+const TESTS: [&str; 4] = ["exactness", "hardship", "faults", "plain"];
 
 /// Runs the tests in every kernel that the filters leave.
 pub fn tally(args: &Args, target_directory: &Path) -> Result<Tally> {
