@@ -12,14 +12,15 @@ use crate::{
     pair::ratio,
     processes,
     report::{Row, median},
-    web::{Asked, Server},
+    web::{Asked, Server, Streamed},
 };
 
 pub const PART: &str = "requests";
 /// Programs, and how each says that it is there.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("nginx", "-v"),
     ("wrk", "-v"),
+    ("h2load", "--version"),
     ("openssl", "version"),
     ("python3", "--version"),
 ];
@@ -127,22 +128,53 @@ pub fn against<T: Copy>(
     ratio(PART, &what, unit, &pairs, figure)
 }
 
+type Figure<T> = (&'static str, &'static str, fn(&T) -> f64);
+
 /// Requests that are kept, their latency, and how many the agent told of.
 fn kept(bench: &Bench<'_>, modes: &Modes) -> Result<Vec<Row>> {
-    // Without work of the idle class beside it, as other parts have: the load leaves no CPU time to halt in, and such work made
-    // p99 with `routes` 2 ms instead of 0.4.
     let server = Server::start(&bench.ends)?;
-    let turns = turns(bench.pairs, |mode| {
-        let agent = modes.looked(bench, mode)?;
-        let asked = server.ask(&bench.ends)?;
-        let told = agent.map(told).transpose()?.unwrap_or_default();
-        Ok((asked, told))
-    })?;
-    let figures: [(&str, &str, fn(&Asked) -> f64); 3] = [
+    let figures: [Figure<Asked>; 3] = [
         ("requests over TLS", "1/s", |asked| asked.per_second),
         ("their latency, p50", "us", |asked| asked.p50_us),
         ("their latency, p99", "us", |asked| asked.p99_us),
     ];
+    let shares = "requests in records, of those made";
+    let ask = || {
+        let asked = server.ask(&bench.ends)?;
+        Ok((asked, asked.requests))
+    };
+    let mut rows = load(bench, modes, ask, &figures, shares)?;
+    let figures: [Figure<Streamed>; 2] = [
+        ("requests of HTTP/2 over TLS", "1/s", |asked| {
+            asked.per_second
+        }),
+        ("their latency, mean", "us", |asked| asked.mean_us),
+    ];
+    let shares = "requests of HTTP/2 in records, of those made";
+    let ask = || {
+        let asked = server.ask_streams(&bench.ends)?;
+        Ok((asked, asked.requests))
+    };
+    rows.extend(load(bench, modes, ask, &figures, shares)?);
+    Ok(rows)
+}
+
+/// The figures of what is asked in each mode, and the share that the agent told of.
+fn load<T: Copy>(
+    bench: &Bench<'_>,
+    modes: &Modes,
+    ask: impl Fn() -> Result<(T, f64)>,
+    figures: &[Figure<T>],
+    shares: &str,
+) -> Result<Vec<Row>> {
+    // Without work of the idle class beside it, as other parts have: the load leaves no CPU time to halt in, and such work made
+    // p99 with `routes` 2 ms instead of 0.4.
+    let turns = turns(bench.pairs, |mode| {
+        let agent = modes.looked(bench, mode)?;
+        let (asked, requests) = ask()?;
+        let told = agent.map(told).transpose()?.unwrap_or_default();
+        Ok((asked, told / requests))
+    })?;
     let mut rows = Vec::new();
     for (what, unit, figure) in figures {
         for pair in [
@@ -155,12 +187,8 @@ fn kept(bench: &Bench<'_>, modes: &Modes) -> Result<Vec<Row>> {
             }));
         }
     }
-    let shares = turns.iter().map(|turn| {
-        let (asked, told) = turn[Mode::Routes as usize];
-        told / asked.requests
-    });
-    let what = "requests in records, of those made";
-    rows.push(Row::alone(PART, what, "share", median(shares)));
+    let told = turns.iter().map(|turn| turn[Mode::Routes as usize].1);
+    rows.push(Row::alone(PART, shares, "share", median(told)));
     Ok(rows)
 }
 

@@ -1,4 +1,5 @@
-//! Requests over TLS 1.3: nginx on the far host, wrk on the near one, over connections that are kept alive. It knows no agent.
+//! Requests over TLS 1.3: nginx on the far host, wrk and, for HTTP/2, h2load on the near one, over connections that are kept alive. It
+//! knows no agent.
 
 use std::{
     fs,
@@ -15,7 +16,10 @@ use crate::ends::Ends;
 const PORT: u16 = 443;
 const ANSWER_BYTES: usize = 300;
 const CONNECTIONS: u32 = 8;
-/// How long wrk asks.
+/// Streams at the same time, of each connection of HTTP/2.
+const STREAMS: u32 = 4;
+const BODY_BYTES: usize = 200;
+/// How long is asked.
 const TIME: Duration = Duration::from_secs(6);
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -23,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Server {
     address: String,
     _process: Process,
-    _directory: Scratch,
+    directory: Scratch,
 }
 
 /// What wrk says.
@@ -33,6 +37,14 @@ pub struct Asked {
     pub per_second: f64,
     pub p50_us: f64,
     pub p99_us: f64,
+}
+
+/// What h2load says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Streamed {
+    pub requests: f64,
+    pub per_second: f64,
+    pub mean_us: f64,
 }
 
 impl Server {
@@ -50,7 +62,7 @@ impl Server {
              http {{\n\
              access_log off; keepalive_requests 1000000000;\n\
              server {{\n\
-             listen {address} ssl; ssl_protocols TLSv1.3;\n\
+             listen {address} ssl http2; ssl_protocols TLSv1.3;\n\
              ssl_certificate {certificate}; ssl_certificate_key {key};\n\
              location / {{ return 200 {answer}; }}\n\
              }}\n\
@@ -62,6 +74,7 @@ impl Server {
             answer = "a".repeat(ANSWER_BYTES),
         );
         fs::write(path("nginx.conf"), configuration)?;
+        fs::write(path("body"), "b".repeat(BODY_BYTES))?;
         let mut command = Ends::far_program("nginx");
         command.args(["-c", &path("nginx.conf")]);
         command.stdin(Stdio::null()).stderr(Stdio::null());
@@ -77,7 +90,7 @@ impl Server {
         Ok(Self {
             address: address.to_string(),
             _process: process,
-            _directory: directory,
+            directory,
         })
     }
 
@@ -90,6 +103,18 @@ impl Server {
             .arg(format!("https://{}/v1/embeddings", self.address));
         let said = run(ends, command, TIME + TIMEOUT)?;
         Asked::read(&said).with_context(|| format!("wrk said `{}`", said.trim()))
+    }
+
+    /// The same with a body, as streams of HTTP/2.
+    pub fn ask_streams(&self, ends: &Ends) -> Result<Streamed> {
+        let body = self.directory.path().join("body").display().to_string();
+        let mut command = ends.near_program("h2load");
+        command
+            .args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-m{STREAMS}")])
+            .args([&format!("--duration={}", TIME.as_secs()), "-d", &body])
+            .arg(format!("https://{}/v1/embeddings", self.address));
+        let said = run(ends, command, TIME + TIMEOUT)?;
+        Streamed::read(&said).with_context(|| format!("h2load said `{}`", said.trim()))
     }
 }
 
@@ -129,6 +154,25 @@ impl Asked {
     }
 }
 
+impl Streamed {
+    /// `None` also where requests failed.
+    fn read(said: &str) -> Option<Self> {
+        let line = |label: &str| said.lines().find_map(|line| line.strip_prefix(label));
+        let mut finished = line("finished in ")?.split(", ");
+        let per_second = finished.nth(1)?.strip_suffix(" req/s")?;
+        let (requests, rest) = line("requests: ")?.trim().split_once(" total, ")?;
+        if !rest.contains(&format!("{requests} succeeded, 0 failed, 0 errored")) {
+            return None;
+        }
+        let mut times = line("time for request:")?.split_whitespace();
+        Some(Self {
+            requests: requests.parse().ok()?,
+            per_second: per_second.parse().ok()?,
+            mean_us: microseconds(times.nth(2)?)?,
+        })
+    }
+}
+
 /// `134.00us`, `1.20ms` or `2.00s`.
 fn microseconds(text: &str) -> Option<f64> {
     let units = [("us", 1.0), ("ms", 1e3), ("s", 1e6)];
@@ -163,6 +207,21 @@ mod tests {
         assert_eq!(Asked::read(&said.replace("50%", "51%")), None);
         let failed = format!("{said}  Non-2xx or 3xx responses: 5\n");
         assert_eq!(Asked::read(&failed), None);
+        let said = "finished in 6.00s, 24530.67 req/s, 1.96MB/s\n\
+            requests: 147184 total, 147216 started, 147184 done, 147184 succeeded, 0 failed, 0 errored, 0 timeout\n\
+            status codes: 147184 2xx, 0 3xx, 0 4xx, 0 5xx\n  \
+            min         max         mean         sd        +/- sd\n\
+            time for request:      109us      5.96ms       324us       120us    91.47%\n";
+        let streamed = Streamed {
+            requests: 147_184.0,
+            per_second: 24_530.67,
+            mean_us: 324.0,
+        };
+        assert_eq!(Streamed::read(said), Some(streamed));
+        assert_eq!(
+            Streamed::read(&said.replace("147184 succ", "147183 succ")),
+            None
+        );
         assert_eq!(microseconds("2.00s"), Some(2e6));
         assert_eq!(microseconds("2.00m"), None);
     }
