@@ -38,6 +38,14 @@ pub const fn is_short(length: u32, sent: u32) -> bool {
     sent < record + RECORD_LEAST
 }
 
+/// Whether `sent` bytes of ciphertext can be all that `length` bytes of plaintext become.
+#[inline(always)]
+#[must_use]
+pub const fn is_all(length: u32, sent: u32) -> bool {
+    let records = length.div_ceil(RECORD_FULL);
+    sent >= length.saturating_add(records.saturating_mul(RECORD_LEAST))
+}
+
 /// Whether the bytes begin a request: a method of HTTP/1 and a space.
 #[inline(always)]
 #[must_use]
@@ -214,6 +222,23 @@ mod tests {
             (100_000, 9_000, true),
         ] {
             assert_eq!(is_short(length, sent), expected, "{length} {sent}");
+        }
+    }
+
+    #[test]
+    fn all_of_a_write_has_records_around_it() {
+        for (length, sent, expected) in [
+            (10, 32, true),
+            (10, 26, false),
+            (10, 10, false),
+            (16_384, 16_406, true),
+            // One record of two.
+            (16_393, 16_406, false),
+            (16_393, 16_437, true),
+            (40_000, 16_406, false),
+            (u32::MAX, u32::MAX, true),
+        ] {
+            assert_eq!(is_all(length, sent), expected, "{length} {sent}");
         }
     }
 

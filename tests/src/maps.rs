@@ -1,4 +1,4 @@
-//! What lies in the kernel's maps: everything that can be read of those with given names, for whoever looks for secrets.
+//! What lies in the kernel's maps: everything that can be read of those that came after a moment, for whoever looks for secrets.
 
 use std::{
     io::Error,
@@ -15,6 +15,8 @@ const FD_BY_ID: libc::c_long = 14;
 const INFO_BY_FD: libc::c_long = 15;
 /// `enum bpf_map_type`.
 const RING: u32 = 27;
+/// Those that have a value of each CPU.
+const BY_CPU: [u32; 4] = [5, 6, 10, 21];
 /// Bytes of a page here.
 const PAGE: usize = 4_096;
 /// More than any map here has.
@@ -34,10 +36,20 @@ struct Info {
     name: [u8; 16],
 }
 
-/// Bytes of the values of every hash, array and ring whose name is one of `names`, with the name; of a ring what was taken out too.
-pub fn values(names: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {
+/// The newest map: those of an agent that is started now have higher identifiers.
+#[must_use]
+pub fn newest() -> u32 {
+    let mut newest = 0;
+    while let Some(next) = next_id(newest) {
+        newest = next;
+    }
+    newest
+}
+
+/// Bytes of the keys and values of every map that is newer than `after`, with its name; of a ring what was taken out too.
+pub fn contents(after: u32) -> Result<Vec<(String, Vec<u8>)>> {
     let mut found = Vec::new();
-    let mut id = 0_u32;
+    let mut id = after;
     while let Some(next) = next_id(id) {
         id = next;
         let Ok(map) = open(id) else {
@@ -46,13 +58,11 @@ pub fn values(names: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {
         let info = info(&map).context("ask what a map is")?;
         let end = info.name.iter().position(|byte| *byte == 0).unwrap_or(16);
         let name = String::from_utf8_lossy(info.name.get(..end).unwrap_or_default()).into_owned();
-        if names.contains(&name.as_str()) {
-            let bytes = match info.kind {
-                RING => ring(&map, &info)?,
-                _ => all(&map, &info),
-            };
-            found.push((name, bytes));
-        }
+        let bytes = match info.kind {
+            RING => ring(&map, &info)?,
+            _ => all(&map, &info),
+        };
+        found.push((name, bytes));
     }
     Ok(found)
 }
@@ -129,8 +139,12 @@ fn ring(map: &OwnedFd, info: &Info) -> Result<Vec<u8>> {
 fn all(map: &OwnedFd, info: &Info) -> Vec<u8> {
     let mut key = vec![0_u8; info.key_bytes.max(4) as usize];
     let mut next = key.clone();
-    // Those by CPU have a value of each.
-    let mut value = vec![0_u8; (info.value_bytes as usize).next_multiple_of(8) * CPUS_MAX];
+    let values = if BY_CPU.contains(&info.kind) {
+        CPUS_MAX
+    } else {
+        1
+    };
+    let mut value = vec![0_u8; (info.value_bytes as usize).next_multiple_of(8) * values];
     let mut bytes = Vec::new();
     let mut is_first = true;
     for _ in 0..ENTRIES_MAX {
@@ -151,6 +165,7 @@ fn all(map: &OwnedFd, info: &Info) -> Vec<u8> {
         attribute[1] = key.as_ptr().addr() as u64;
         attribute[2] = value.as_mut_ptr().addr() as u64;
         if call(LOOKUP, &mut attribute).is_ok() {
+            bytes.extend(&key);
             bytes.extend(&value);
             value.fill(0);
         }

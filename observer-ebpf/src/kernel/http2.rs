@@ -61,14 +61,17 @@ pub fn follow(thread: u64, call: &Call, first: u128) -> bool {
         if call.forgets && call.length == PREFACE_BYTES {
             let _ = HTTP2.insert(key(thread, moved(thread)), BLANK, 0);
         }
-    } else if HTTP2.get_ptr_mut(connection).is_none() {
+    } else {
+        // Also where there is an entry: it may be that of one that was here before.
         is_moved = call.forgets
             && begins_settings(first)
             && HTTP2.remove(key(thread, moved(thread))).is_ok();
-        if !is_moved && !begins_request(first, call.length) {
-            return false;
+        if HTTP2.get_ptr_mut(connection).is_none() {
+            if !is_moved && !begins_request(first, call.length) {
+                return false;
+            }
+            let _ = HTTP2.insert(connection, BLANK, 0);
         }
-        let _ = HTTP2.insert(connection, BLANK, 0);
     }
     let Some(frames) = HTTP2.get_ptr_mut(connection) else {
         return false;
@@ -124,8 +127,9 @@ const fn moved(thread: u64) -> u64 {
 pub unsafe fn holds_request(write: *const Write) -> bool {
     // SAFETY: the caller's promise.
     unsafe {
-        // Of one part alone, which is of bytes, nothing is lost but whose they are.
-        let is_data = (*write).line_bytes == PART_BYTES as u32 && (*write).line[0] == part::DATA;
+        // Of parts that are of bytes alone nothing is lost but whose they are.
+        let is_whole = (*write).line_bytes.is_multiple_of(PART_BYTES as u32);
+        let is_data = is_whole && (*write).line[0] == part::DATA;
         (*write).is_fields == 0 || ((*write).line_bytes != 0 && !is_data)
     }
 }
@@ -146,6 +150,10 @@ unsafe fn is_new(write: *mut Write, call: &Call, is_at_frame: bool, head: u64) -
             // cannot be will tell if it was the same.
             let is_same = call.goroutine != 0 || ((*write).frame != 0 && (*write).frame == head);
             if looks_same && is_waiting && is_same {
+                // What is refused again will be told of again.
+                if (*write).sent != 0 {
+                    (*write).is_refused = 0;
+                }
                 return false;
             }
             if (*write).sent != 0 && (*write).state == state::WHOLE {

@@ -12,12 +12,12 @@ use observer_ebpf::{
         Answer, Flow, Lost,
         capture::{CUT, FIELDS, REQUEST},
         field::Field,
-        flag,
+        flag, initiator,
         request::{Boundary, LINE_BYTES, ROOM_BYTES, Write, state},
     },
     account::answer_untold,
     packet::protocol,
-    request::{fits, is_short, offset_of, whole},
+    request::{fits, is_all, is_short, offset_of, whole},
 };
 
 use super::{
@@ -75,6 +75,13 @@ pub extern "C" fn find_request(ctx: *mut Context) -> u32 {
         }
         let map = ptr::from_ref(&super::maps::FLOWS).cast_mut().cast();
         let flow: *mut Flow = bpf_sk_storage_get(map, sk, ptr::null_mut(), 0).cast();
+        if !flow.is_null() && (*flow).initiator == initiator::REMOTE {
+            // A server's, which answers.
+            if fits((*write).length, length) {
+                let _ = WRITES.remove(thread);
+            }
+            return 0;
+        }
         let connection = key(thread, (*write).connection);
         let known = CONNECTIONS.get(connection).copied();
         if let Some(cookie) = known {
@@ -107,19 +114,26 @@ pub extern "C" fn find_request(ctx: *mut Context) -> u32 {
         (*write).sent = 1;
         if (*write).state == state::WHOLE {
             hand_over(write);
-            // Where the socket did not take all, the program will write the same again: that has to be known.
-            let is_short = (*write).is_fields != 0
-                && (*write).goroutine == 0
-                && is_short((*write).last, length);
-            if is_short {
-                (*write).is_refused = 1;
-                (*write).line_bytes = 0;
-            } else {
-                let _ = WRITES.remove(thread);
-            }
+            end(thread, write, length);
         }
     }
     0
+}
+
+/// Forgets a write that was handed over, unless the program has to write it again: its socket has not taken all, of which `length`
+/// bytes came first. Rustls and Go keep themselves what was not taken.
+#[inline(always)]
+unsafe fn end(thread: u64, write: *mut Write, length: u32) {
+    // SAFETY: the caller's live map value.
+    unsafe {
+        let repeats = (*write).is_fields != 0 && (*write).forgets == 0;
+        if repeats && !is_all((*write).last, length) {
+            (*write).is_refused = u8::from(is_short((*write).last, length));
+            (*write).line_bytes = 0;
+            return;
+        }
+    }
+    let _ = WRITES.remove(thread);
 }
 
 /// Whether the goroutine that wrote is the one that sends: others may have run on the thread meanwhile.

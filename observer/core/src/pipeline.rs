@@ -301,7 +301,8 @@ impl Pipeline {
         }
         // Before the reading, which may be the flow's last.
         while let Some(beside) = lookup.begin_beside(flow) {
-            let (part, taken) = self.table.with_sent(flow, beside.sent_bytes);
+            let until = beside.sent_until;
+            let (part, taken) = self.table.with_sent(flow, beside.sent_bytes, until);
             if taken > 0 {
                 self.apply_part(&part, interval, now, lookup, write);
             } else if beside.is_due
@@ -309,7 +310,10 @@ impl Pipeline {
             {
                 write(&self.put(flow, &change, interval, now, lookup));
             }
-            lookup.keep_beside(flow, beside.sent_bytes.saturating_sub(taken));
+            // What was recorded before it was told of is nobody's alone.
+            if flow.counters.payload_bytes[0] < until {
+                lookup.keep_beside(flow, beside.sent_bytes.saturating_sub(taken));
+            }
         }
         self.apply_part(flow, interval, now, lookup, write);
     }

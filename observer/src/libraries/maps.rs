@@ -98,12 +98,11 @@ fn mapping(line: &str) -> Option<Mapping> {
 
 /// Libraries that requests are encrypted in, by the beginning of their names: OpenSSL's and GnuTLS's own, and such as have BoringSSL
 /// in them with its symbols.
-const LIBRARIES: [&str; 6] = [
+const LIBRARIES: [&str; 5] = [
     "libssl",
     "libgnutls",
     "libcurl-impersonate",
     "libcronet",
-    "libconscrypt",
     // Of `curl_cffi` for Python.
     "_wrapper",
 ];

@@ -148,13 +148,19 @@ impl FlowTable {
         (part(reading, &recorded, flags, payload), is_late)
     }
 
-    /// The reading that would have been taken when `sent_bytes` more of payload had been sent and nothing received; and how many of
-    /// them this one has.
+    /// The reading that would have been taken when `sent_bytes` more of payload had been sent, none of it behind `until`, and nothing
+    /// received; and how many of them this one has.
     #[must_use]
-    pub fn with_sent(&self, reading: &FlowTotals, sent_bytes: u64) -> (FlowTotals, u64) {
+    pub fn with_sent(
+        &self,
+        reading: &FlowTotals,
+        sent_bytes: u64,
+        until: u64,
+    ) -> (FlowTotals, u64) {
         let (recorded, flags) = self.recorded(reading);
         let [sent, received] = recorded.payload_bytes;
-        let taken = sent_bytes.min(reading.counters.payload_bytes[0].saturating_sub(sent));
+        let end = reading.counters.payload_bytes[0].min(until);
+        let taken = sent_bytes.min(end.saturating_sub(sent));
         let payload = [sent.saturating_add(taken), received];
         (part(reading, &recorded, flags, payload), taken)
     }

@@ -141,7 +141,7 @@ impl Naming {
                     requests.add_beside(begins, typed);
                     begun += 1;
                 }
-                Told::Sends(typed, bytes) => requests.send_beside(typed, bytes),
+                Told::Sends(typed, bytes) => requests.send_beside(begins[0], typed, bytes),
             });
         }
         begun

@@ -17,6 +17,8 @@ pub struct Beside {
     pub is_due: bool,
     /// Payload bytes sent that are theirs, and that none of the flow's records has had as theirs.
     pub sent_bytes: u64,
+    /// They lie before this place in what the flow has sent.
+    pub sent_until: u64,
 }
 
 /// Answers must not block: they are asked for once a record.

@@ -328,15 +328,18 @@ fn a_part_of_what_was_sent_is_a_reading_of_its_own() {
         ..counted(socket(7), [0, 0], 0)
     };
     let mut table = table();
-    for (sent, wanted, expected) in [
-        (100, 30, 30),
-        (100, 30, 0),
-        (300, 1_000, 200),
-        (300, 0, 0),
-        (400, 60, 60),
+    for (sent, wanted, until, expected) in [
+        (100, 30, 1_000, 30),
+        (100, 30, 1_000, 0),
+        (300, 1_000, 1_000, 200),
+        (300, 0, 1_000, 0),
+        (400, 60, 1_000, 60),
+        // Some of it lies before what was recorded, or all.
+        (500, 60, 420, 20),
+        (600, 60, 500, 0),
     ] {
         let before = table.recorded(&reading(sent)).0;
-        let (part, taken) = table.with_sent(&reading(sent), wanted);
+        let (part, taken) = table.with_sent(&reading(sent), wanted, until);
         assert_eq!(taken, expected, "{wanted} of {sent}");
         let more = part.counters.since(&before);
         let all = reading(sent).counters.since(&before);

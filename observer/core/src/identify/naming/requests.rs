@@ -12,6 +12,9 @@ pub const CHANGES_MAX: usize = 1_024;
 /// Kinds of one flow's requests that run beside others and are not told yet; further ones are counted as mixed.
 pub const BESIDE_MAX: usize = 64;
 
+/// Of fields, of TLS and of other streams, in the write in which bytes of a stream are told.
+const OTHER_BYTES: u64 = 4_096;
+
 /// Answers to requests of one kind that are told with one record; further ones are not among the times.
 pub const ANSWERS_MAX: usize = 1_024;
 
@@ -35,6 +38,8 @@ struct Run {
     requests: u64,
     /// Payload bytes that are known to be theirs although they ran beside others, and not told yet.
     sent_bytes: u64,
+    /// Where in what the flow sent the last of them lies at the latest.
+    sent_until: u64,
     /// Their answers that are over and not told yet, [`ANSWERS_MAX`] at the most.
     answers: Vec<Answer>,
 }
@@ -45,6 +50,7 @@ impl Run {
             kind,
             requests,
             sent_bytes: 0,
+            sent_until: 0,
             answers: Vec::new(),
         }
     }
@@ -53,6 +59,7 @@ impl Run {
     fn add(&mut self, other: Self) {
         self.requests = self.requests.saturating_add(other.requests);
         self.sent_bytes = self.sent_bytes.saturating_add(other.sent_bytes);
+        self.sent_until = self.sent_until.max(other.sent_until);
         let room = ANSWERS_MAX.saturating_sub(self.answers.len());
         self.answers.extend(other.answers.into_iter().take(room));
     }
@@ -115,14 +122,17 @@ impl Requests {
         self.put_beside(Run::new(kind, 1));
     }
 
-    /// Requests that run beside others send so much. While those are of the same kind nothing need be known of it.
-    pub fn send_beside(&mut self, typed: Option<Arc<Typed>>, bytes: u32) {
+    /// Requests that run beside others have sent so much, some of it before `begins` and the rest at once behind it. While all are of
+    /// the same kind nothing need be known of it.
+    pub fn send_beside(&mut self, begins: u64, typed: Option<Arc<Typed>>, bytes: u32) {
         if self.latest().kind != Kind::Mixed {
             return;
         }
         let kind = Kind::One(typed);
         let mut run = Run::new(kind, 0);
         run.sent_bytes = bytes.into();
+        // With what else is around them in the same write.
+        run.sent_until = begins + u64::from(bytes) / 4 * 5 + OTHER_BYTES;
         let is_known = self.beside.iter().any(|known| known.kind == run.kind);
         if is_known || self.beside.len() < BESIDE_MAX {
             self.put_beside(run);
@@ -175,12 +185,17 @@ impl Requests {
         };
         let is_due = run.requests > 0 || !run.answers.is_empty();
         let mut sent_bytes = mem::take(&mut run.sent_bytes);
+        let sent_until = run.sent_until;
         self.telling = Some(run);
         if self.run.kind != Kind::Mixed {
             // What is being counted is still of one kind.
             self.keep_beside(mem::take(&mut sent_bytes));
         }
-        Some(Beside { is_due, sent_bytes })
+        Some(Beside {
+            is_due,
+            sent_bytes,
+            sent_until,
+        })
     }
 
     /// So many bytes of those of which is being told were not counted yet.
@@ -188,6 +203,7 @@ impl Requests {
         if let Some(run) = self.telling.as_ref().filter(|_| sent_bytes > 0) {
             let mut kept = Run::new(run.kind.clone(), 0);
             kept.sent_bytes = sent_bytes;
+            kept.sent_until = run.sent_until;
             self.kept.push(kept);
         }
     }
@@ -336,33 +352,37 @@ mod tests {
     fn what_is_sent_beside_others_is_its_kinds() {
         let mut requests = Requests::default();
         let (one, other) = (typed("/v1/embeddings"), typed("/v1/files"));
-        let beside = |is_due, sent_bytes| Some(Beside { is_due, sent_bytes });
+        let beside = |requests: &mut Requests| {
+            let beside = requests.begin_beside()?;
+            Some((beside.is_due, beside.sent_bytes, beside.sent_until))
+        };
         requests.add_beside([0, 0], one.clone());
         assert_eq!(requests.tell(), Some(1));
         // Alone so far.
-        requests.send_beside(one.clone(), 1_000);
+        requests.send_beside(0, one.clone(), 1_000);
         requests.add_beside([100, 200], other.clone());
-        requests.send_beside(other.clone(), 30);
-        requests.send_beside(other.clone(), 20);
-        requests.send_beside(one.clone(), 7);
+        requests.send_beside(100, other.clone(), 20);
+        requests.send_beside(200, other.clone(), 30);
+        requests.send_beside(300, one.clone(), 7);
         // The bytes that are being counted are those from before.
-        assert_eq!(requests.begin_beside(), beside(false, 0));
-        assert_eq!(requests.begin_beside(), beside(true, 0));
+        let (until_other, until_one) = (200 + 35 + OTHER_BYTES, 300 + 5 + OTHER_BYTES);
+        assert_eq!(beside(&mut requests), Some((false, 0, until_one)));
+        assert_eq!(beside(&mut requests), Some((true, 0, until_other)));
         assert_eq!(requests.tell(), Some(1));
-        assert_eq!(requests.begin_beside(), None);
+        assert_eq!(beside(&mut requests), None);
         requests.begin_next();
         assert_eq!(requests.kind(), &Kind::Mixed);
-        assert_eq!(requests.begin_beside(), beside(false, 50));
+        assert_eq!(beside(&mut requests), Some((false, 50, until_other)));
         assert_eq!(requests.kind(), &Kind::One(other.clone()));
         requests.keep_beside(40);
-        assert_eq!(requests.begin_beside(), beside(false, 7));
+        assert_eq!(beside(&mut requests), Some((false, 7, until_one)));
         requests.keep_beside(0);
-        assert_eq!(requests.begin_beside(), None);
-        requests.send_beside(other.clone(), 2);
+        assert_eq!(beside(&mut requests), None);
+        requests.send_beside(0, other.clone(), 2);
         requests.add_beside([100, 200], other);
-        assert_eq!(requests.begin_beside(), beside(true, 42));
-        assert_eq!(requests.begin_beside(), None);
-        assert_eq!(requests.begin_beside(), None);
+        assert_eq!(beside(&mut requests), Some((true, 42, until_other)));
+        assert_eq!(beside(&mut requests), None);
+        assert_eq!(beside(&mut requests), None);
     }
 
     #[test]
