@@ -84,6 +84,8 @@ pub struct Requests {
     telling: Option<Run>,
     /// Those of which there is something left to tell with a later reading.
     kept: Vec<Run>,
+    /// Where the write begins with which it was last told of bytes, and how many were with it.
+    told: (u64, u64),
     /// Answers are told by request.
     has_answers: bool,
 }
@@ -131,8 +133,13 @@ impl Requests {
         let kind = Kind::One(typed);
         let mut run = Run::new(kind, 0);
         run.sent_bytes = bytes.into();
+        let (place, told) = self.told;
+        let all = u64::from(bytes) + if place == begins { told } else { 0 };
+        self.told = (begins, all);
         // With what else is around them in the same write.
-        run.sent_until = begins + u64::from(bytes) / 4 * 5 + OTHER_BYTES;
+        run.sent_until = begins
+            .saturating_add(all / 4 * 5)
+            .saturating_add(OTHER_BYTES);
         let is_known = self.beside.iter().any(|known| known.kind == run.kind);
         if is_known || self.beside.len() < BESIDE_MAX {
             self.put_beside(run);
@@ -363,19 +370,20 @@ mod tests {
         requests.add_beside([100, 200], other.clone());
         requests.send_beside(100, other.clone(), 20);
         requests.send_beside(200, other.clone(), 30);
-        requests.send_beside(300, one.clone(), 7);
+        requests.send_beside(300, other.clone(), 40);
+        requests.send_beside(300, one.clone(), 8);
         // The bytes that are being counted are those from before.
-        let (until_other, until_one) = (200 + 35 + OTHER_BYTES, 300 + 5 + OTHER_BYTES);
+        let (until_other, until_one) = (300 + 50 + OTHER_BYTES, 300 + 60 + OTHER_BYTES);
         assert_eq!(beside(&mut requests), Some((false, 0, until_one)));
         assert_eq!(beside(&mut requests), Some((true, 0, until_other)));
         assert_eq!(requests.tell(), Some(1));
         assert_eq!(beside(&mut requests), None);
         requests.begin_next();
         assert_eq!(requests.kind(), &Kind::Mixed);
-        assert_eq!(beside(&mut requests), Some((false, 50, until_other)));
+        assert_eq!(beside(&mut requests), Some((false, 90, until_other)));
         assert_eq!(requests.kind(), &Kind::One(other.clone()));
         requests.keep_beside(40);
-        assert_eq!(beside(&mut requests), Some((false, 7, until_one)));
+        assert_eq!(beside(&mut requests), Some((false, 8, until_one)));
         requests.keep_beside(0);
         assert_eq!(beside(&mut requests), None);
         requests.send_beside(0, other.clone(), 2);
