@@ -16,9 +16,17 @@ func main() {
 		transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
 	}
 	transport.ForceAttemptHTTP2 = os.Args[1] != "h1"
+	secret := os.Getenv("CANARY")
 	client := &http.Client{Transport: transport}
 	post := func(path string) {
-		answer, err := client.Post("https://api.openai.com"+path, "application/json", strings.NewReader(strings.Repeat("{}", 3000)))
+		body := strings.NewReader(secret + strings.Repeat("{}", 3000))
+		request, err := http.NewRequest("POST", "https://api.openai.com"+path, body)
+		if err != nil {
+			println(err.Error())
+			os.Exit(1)
+		}
+		request.Header.Set("Authorization", "Bearer "+secret)
+		answer, err := client.Do(request)
 		if err != nil {
 			println(err.Error())
 			os.Exit(1)
@@ -26,7 +34,7 @@ func main() {
 		io.Copy(io.Discard, answer.Body)
 		answer.Body.Close()
 	}
-	paths := []string{"/v1/embeddings", "/v1/responses?x=y", "/v1/files", "/v1/embeddings", "/v1/threads/t_1/runs", "/v1/nowhere"}
+	paths := []string{"/v1/embeddings", "/v1/responses?key=" + secret, "/v1/files", "/v1/embeddings", "/v1/threads/t_1/runs", "/v1/nowhere"}
 	for _, path := range paths {
 		post(path)
 	}

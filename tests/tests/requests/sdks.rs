@@ -19,9 +19,14 @@ use observer_core::{
     },
     model::host_name::HostName,
 };
+use observer_tests::maps;
 use serde_json::Value;
 
-use super::{AWS_US_EAST_1, Bed, OPENAI, TIMEOUT, number, server, text, tool, with_python};
+use super::{
+    AWS_US_EAST_1, Bed, OPENAI, TIMEOUT, http2, number,
+    secrets::{CANARY, none_has_it, none_says_it},
+    server, text, tool, with_python,
+};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/requests");
 const PYTHON: &str = concat!(
@@ -59,6 +64,14 @@ const PYTHONS: [&str; 13] = [
     // BoringSSL.
     "curl_cffi",
 ];
+/// What those that are no SDK ask for; a key is in the first one's query.
+const PATHS: [&str; 4] = [
+    "/v1/responses?key=sk-canary-5e3c9f1b7a2d",
+    "/v1/embeddings",
+    "/v1/files",
+    "/v1/nowhere",
+];
+const KEY: &str = "Authorization: Bearer sk-canary-5e3c9f1b7a2d";
 /// By which the test knows that all connections before have ended.
 const END: &str = "/end";
 
@@ -82,6 +95,7 @@ fn sdks_are_typed_right() {
             );
             return Ok(());
         }
+        let before = maps::newest();
         let mut bed = Bed::new("tick: 500ms\n")?;
         let clients = clients(&bed)?;
         let mut asked: Vec<(String, Vec<Value>)> = Vec::new();
@@ -96,7 +110,11 @@ fn sdks_are_typed_right() {
                 }
             }
         }
+        let coded = http2::coded(CANARY)?;
+        none_has_it(&maps::contents(before)?, &coded)?;
+        let (metrics, said) = (bed.agent.metrics()?, bed.agent.said().join("\n"));
         let records = bed.agent.stop()?;
+        none_says_it(&metrics, &said, &records)?;
         let (names, routes) = (NameTable::embedded()?, RouteTable::embedded()?);
         let mut failed = Vec::new();
         println!("| client | made | right | unknown | wrong |\n|---|---|---|---|---|");
@@ -143,15 +161,9 @@ fn clients(bed: &Bed) -> Result<Vec<(String, Vec<String>)>> {
     // Debian's is GnuTLS's.
     if is_there("wget") {
         let trusted = format!("--ca-certificate={}", bed.path("certificate.pem").display());
-        let mut command = words(&["wget", "-q", "-O", "/dev/null", "--post-data={}", &trusted]);
-        for path in [
-            "/v1/responses?x=y",
-            "/v1/embeddings",
-            "/v1/files",
-            "/v1/nowhere",
-        ] {
-            command.push(format!("https://{OPENAI}{path}"));
-        }
+        let (body, header) = (format!("--post-data={CANARY}"), format!("--header={KEY}"));
+        let mut command = words(&["wget", "-q", "-O", "/dev/null", &body, &header, &trusted]);
+        command.extend(PATHS.map(|path| format!("https://{OPENAI}{path}")));
         clients.push(("wget".to_owned(), command));
     }
     // Its curl is GnuTLS's too, and the answer is not what it wants.
@@ -179,17 +191,15 @@ fn words(words: &[&str]) -> Vec<String> {
 
 /// Requests that `s_client` sends as they come from its standard input, on one connection.
 fn s_client(bed: &Bed) -> Vec<String> {
-    let requests = [
-        "/v1/responses?x=y",
-        "/v1/embeddings",
-        "/v1/files",
-        "/v1/nowhere",
-    ]
-    .map(|path| {
-        let head = format!("POST {path} HTTP/1.1\\r\\nHost: {OPENAI}\\r\\nContent-Length: 2");
-        format!("printf '{head}\\r\\n\\r\\n{{}}'; sleep 0.5;")
-    })
-    .concat();
+    let length = CANARY.len();
+    let requests = PATHS
+        .map(|path| {
+            let head = format!(
+                "POST {path} HTTP/1.1\\r\\nHost: {OPENAI}\\r\\n{KEY}\\r\\nContent-Length: {length}"
+            );
+            format!("printf '{head}\\r\\n\\r\\n{CANARY}'; sleep 0.5;")
+        })
+        .concat();
     // The machine's own configuration is for another version.
     let program = format!(
         "OPENSSL_CONF=/dev/null LD_LIBRARY_PATH={OPENSSL_1_1}/usr/lib/{ARCH}-linux-gnu \
@@ -232,26 +242,27 @@ fn gos(bed: &Bed, label: &str, go: &Path, clients: &mut Vec<(String, Vec<String>
 /// Both versions, and bodies for which a socket has no room.
 fn curls(bed: &Bed, clients: &mut Vec<(String, Vec<String>)>) -> Result<()> {
     let url = |path: &str| format!("https://{OPENAI}{path}");
-    let (one, other) = (url("/v1/responses?x=y"), url("/v1/embeddings"));
+    let [one, other, files, _] = PATHS.map(url);
     for version in ["--http1.1", "--http2"] {
         let mut command = words(&["curl"]);
         for (nth, url) in [&one, &other, &one].into_iter().enumerate() {
             if nth > 0 {
                 command.push("--next".to_owned());
             }
-            command.extend(words(&["-sS", version, "-d", "{}", "-o", "/dev/null", url]));
+            command.extend(words(&["-sS", version, "-H", KEY, "-d", CANARY]));
+            command.extend(words(&["-o", "/dev/null", url]));
         }
         clients.push((format!("curl {version}"), command));
     }
     let file = bed.path("upload");
     fs::write(&file, vec![b'{'; 20 << 20])?;
-    let (file, files) = (format!("@{}", file.display()), url("/v1/files"));
+    let file = format!("@{}", file.display());
     let mut command = words(&["curl"]);
     for (nth, (url, body)) in [
         (&files, file.as_str()),
-        (&one, "{}"),
+        (&one, CANARY),
         (&files, &file),
-        (&other, "{}"),
+        (&other, CANARY),
     ]
     .into_iter()
     .enumerate()
@@ -300,6 +311,7 @@ fn run(bed: &Bed, client: &[String]) -> Result<()> {
         command.env(name, &certificate);
     }
     command.env("AWS_EC2_METADATA_DISABLED", "true");
+    command.env("CANARY", CANARY);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -9,10 +9,11 @@ use observer_tests::{
     maps, mounts,
     scratch::Scratch,
 };
+use serde_json::Value;
 
 use super::{AWS_US_EAST_1, Bed, PLAIN_PORT, PORT, RUNTIME, http2, server, text, with_python};
 
-const CANARY: &str = "sk-canary-5e3c9f1b7a2d";
+pub const CANARY: &str = "sk-canary-5e3c9f1b7a2d";
 /// Also in base64 and percent-encoded.
 const FORMS: [&str; 3] = [CANARY, "c2stY2FuYXJ5LTVlM2M5ZjFiN2EyZA", "sk%2Dcanary"];
 /// What the kernel half cannot say by itself: the paths are in the ring.
@@ -50,7 +51,8 @@ fn whisper(pins: &Path) -> Result<()> {
     let place = format!("{AWS_US_EAST_1}:{PLAIN_PORT}");
     let plain = "POST /model/us.openai.gpt-7/converse 40";
     bed.client(&["talk", &place, RUNTIME, plain], CANARY)?;
-    let coded = http2::whisper(&bed, CANARY)?;
+    let has_http2 = http2::whisper(&bed, CANARY)?;
+    let coded = http2::coded(CANARY)?;
 
     let maps = maps::contents(before)?;
     // The way is there, so that what is looked for could have been found.
@@ -58,11 +60,10 @@ fn whisper(pins: &Path) -> Result<()> {
         .iter()
         .find(|(name, _)| name == "CAPTURES")
         .context("no ring of captures")?;
-    let http2 = coded.as_ref().map(|_| "/model/us.openai.gpt-6/converse");
+    let http2 = has_http2.then_some("/model/us.openai.gpt-6/converse");
     for path in PATHS.into_iter().chain(http2) {
         ensure!(has(ring, path.as_bytes()), "the ring has no {path}");
     }
-    let coded = coded.unwrap_or_default();
     none_has_it(&maps, &coded)?;
     let metrics = bed.agent.metrics()?;
     let said = bed.agent.said().join("\n");
@@ -78,18 +79,9 @@ fn whisper(pins: &Path) -> Result<()> {
         .iter()
         .filter(|record| record["remote_port"] == PORT && !record["method"].is_null());
     let flows: BTreeSet<&str> = typed.map(|record| text(record, "flow_id")).collect();
-    let expected = 3 + usize::from(!coded.is_empty());
+    let expected = 3 + usize::from(has_http2);
     ensure!(flows.len() == expected, "{} flows were read", flows.len());
-    let records = serde_json::to_string(&records)?;
-    for (place, text) in [
-        ("metrics", metrics),
-        ("messages", said),
-        ("records", records),
-    ] {
-        for secret in FORMS {
-            ensure!(!text.contains(secret), "{secret} is in the {place}");
-        }
-    }
+    none_says_it(&metrics, &said, &records)?;
     println!("{} maps, {} of them pinned", maps.len(), pinned.len());
     Ok(())
 }
@@ -98,8 +90,23 @@ fn has(bytes: &[u8], own: &[u8]) -> bool {
     bytes.windows(own.len()).any(|part| part == own)
 }
 
+/// Nothing that the agent says has the secret in any form.
+pub fn none_says_it(metrics: &str, said: &str, records: &[Value]) -> Result<()> {
+    let records = serde_json::to_string(records)?;
+    for (place, text) in [
+        ("metrics", metrics),
+        ("messages", said),
+        ("records", &records),
+    ] {
+        for secret in FORMS {
+            ensure!(!text.contains(secret), "{secret} is in the {place}");
+        }
+    }
+    Ok(())
+}
+
 /// No map has the secret in any form, nor in HPACK's code.
-fn none_has_it(maps: &[(String, Vec<u8>)], coded: &[Vec<u8>]) -> Result<()> {
+pub fn none_has_it(maps: &[(String, Vec<u8>)], coded: &[Vec<u8>]) -> Result<()> {
     for (name, bytes) in maps {
         for secret in FORMS {
             ensure!(
