@@ -346,19 +346,21 @@ fn ended(bed: &mut Bed) -> Result<Vec<Value>> {
     }
 }
 
-/// A connection's own: of several that had its port one after the other, the one that sent what the server has of it.
+/// A connection's own: of several that had its port one after the other, the one that sent what the server has of it, or the most
+/// like it.
 fn records_of<'r>(connection: &Value, records: &'r [Value]) -> Vec<&'r Value> {
     let has_port = |record: &&&Value| record["local_port"] == connection["port"];
     let all: Vec<&Value> = records.iter().filter(|record| has_port(&record)).collect();
     let flow = |record: &Value| text(record, "flow_id").to_owned();
     let flows: BTreeSet<String> = all.iter().map(|record| flow(record)).collect();
     let taken = number(connection, "taken");
-    let sent = |record: &Value| number(record, "payload_bytes_egress_since_start");
-    let has_sent = |id: &String| {
-        all.iter()
-            .any(|record| flow(record) == *id && sent(record) == taken)
+    // The last alert of a connection that the client has closed may not have been taken any more.
+    let missing = |id: &&String| {
+        let of_it = all.iter().filter(|record| flow(record) == **id);
+        let sent = of_it.map(|record| number(record, "payload_bytes_egress_since_start"));
+        sent.max().unwrap_or_default().abs_diff(taken)
     };
-    let own = flows.iter().find(|id| flows.len() == 1 || has_sent(id));
+    let own = flows.iter().min_by_key(missing);
     all.into_iter()
         .filter(|record| Some(&flow(record)) == own)
         .collect()
@@ -373,7 +375,7 @@ fn compare(
     let own = records_of(connection, records);
     let asked = connection["requests"].as_array().context("no requests")?;
     let name = own.iter().find_map(|record| record["server_name"].as_str());
-    let name = name.context("a connection without a name")?;
+    let name = name.with_context(|| format!("without a name: {connection}: {own:?}"))?;
     let host = HostName::from_wire(name.as_bytes())?;
     let host = names.identify(&host).unwrap_or_default();
     let mut expected: BTreeMap<Kind, u64> = BTreeMap::new();
