@@ -93,6 +93,18 @@ pub fn uplink(host: &Host, device: &str) -> String {
     format!("{}:{device}", host.namespace().path().display())
 }
 
+/// Has what an ended agent pinned, and left on `uplink`, taken away.
+pub fn detach(pins: &str, uplink: &str) -> Result<()> {
+    let executable = executable().context("the agent is not built")?;
+    let status = Command::new(executable)
+        .args(["detach", "--pins", pins, "--uplink", uplink])
+        .stdout(Stdio::null())
+        .status()?;
+    ensure!(status.success(), "`observer detach` ended with {status}");
+    ensure!(!Path::new(pins).exists(), "`{pins}` is still there");
+    Ok(())
+}
+
 impl Agent {
     /// Starts an agent that balances `uplinks`, with further `arguments`; returns once it counts.
     pub fn start(uplinks: &[String], arguments: &[&str]) -> Result<Self> {

@@ -20,7 +20,7 @@ use common::{
 use nix::{mount::umount, sys::signal::Signal};
 use observer_tests::{
     Meter,
-    agent::{Agent, executable},
+    agent::{Agent, detach},
     capture::View,
     mounts,
     traffic::{Side, TcpTalk, UdpTalk},
@@ -269,12 +269,7 @@ fn go_on(bed: &Bed, pins: &Path) -> Result<()> {
     ];
     balances(&agent.settled(&bed.uplink, counted)?)?;
     let records = agent.stop()?;
-    let executable = executable().context("the agent is not built")?;
-    let status = std::process::Command::new(executable)
-        .args(["detach", "--pins", &pins, "--uplink", &bed.uplink])
-        .stdout(std::process::Stdio::null())
-        .status()?;
-    ensure!(status.success(), "`observer detach` ended with {status}");
+    detach(&pins, &bed.uplink)?;
     no_gap_and_no_double(&records)?;
     let recorded = sum(&records, &bed.uplink, "payload_bytes_egress");
     ensure!(

@@ -9,7 +9,7 @@ use common::{PORT, balances, guarded, no_gap_and_no_double, sum};
 use nix::{mount::umount, sys::signal::Signal};
 use observer_tests::{
     Host, Meter, Testbed, Wire,
-    agent::{Account, Agent, uplink},
+    agent::{Account, Agent, detach, uplink},
     capture::View,
     mounts,
     offload::Offload,
@@ -380,17 +380,6 @@ fn restart_under_traffic(restarts: u32, directory: &Path, pins: &Path) -> Result
         payload == expected,
         "records have {payload} bytes of payload, {expected} were sent"
     );
-    Ok(())
-}
-
-fn detach(pins: &str, uplink: &str) -> Result<()> {
-    let executable = observer_tests::agent::executable().context("the agent is not built")?;
-    let status = std::process::Command::new(executable)
-        .args(["detach", "--pins", pins, "--uplink", uplink])
-        .stdout(std::process::Stdio::null())
-        .status()?;
-    ensure!(status.success(), "`observer detach` ended with {status}");
-    ensure!(!Path::new(pins).exists(), "`{pins}` is still there");
     Ok(())
 }
 

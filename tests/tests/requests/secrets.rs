@@ -1,11 +1,11 @@
 //! What requests keep in headers, query and body is in no record, no metric, no line of the agent's, no map, no ring and no pin.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::mount::umount;
 use observer_tests::{
-    agent::{self, uplink},
+    agent::{detach, uplink},
     maps, mounts,
     scratch::Scratch,
 };
@@ -117,15 +117,5 @@ pub fn none_has_it(maps: &[(String, Vec<u8>)], coded: &[Vec<u8>]) -> Result<()> 
         let is_coded = coded.iter().any(|coded| has(bytes, coded));
         ensure!(!is_coded, "{CANARY} is in the map {name}, coded");
     }
-    Ok(())
-}
-
-fn detach(pins: &str, uplink: &str) -> Result<()> {
-    let executable = agent::executable().context("the agent is not built")?;
-    let mut command = Command::new(executable);
-    command.args(["detach", "--pins", pins, "--uplink", uplink]);
-    let output = command.output()?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "observer detach: {}", error.trim());
     Ok(())
 }
