@@ -32,6 +32,14 @@ fn headers(flags: u8, block: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// The first 16 bytes of a write; what is not there is nothing that a frame's header could have.
+fn first(bytes: &[u8]) -> u128 {
+    let mut sixteen = [7; 16];
+    let n = bytes.len().min(16);
+    sixteen[..n].copy_from_slice(&bytes[..n]);
+    u128::from_be_bytes(sixteen)
+}
+
 fn begun(parts: &[u8]) -> Vec<u8> {
     let mut told = vec![BLOCK];
     told.extend(0_u32.to_ne_bytes());
@@ -175,9 +183,7 @@ fn small_frames_are_known_by_their_lengths() {
         ([0, 0, 4, DATA, 0, 0, 0, 0, 1], false),
         ([0; 9], false),
     ] {
-        let mut first = [7; 16];
-        first[..9].copy_from_slice(&header);
-        let is = begins_small_frame(u128::from_be_bytes(first));
+        let is = begins_small_frame(first(&header));
         assert_eq!(is, expected, "{header:?}");
     }
 }
@@ -192,21 +198,13 @@ fn settings_follow_a_preface() {
         ([0, 0, 6, SETTINGS, 0, 0, 0, 0, 1], false),
         ([0, 0, 0, DATA, 0, 0, 0, 0, 0], false),
     ] {
-        let mut first = [7; 16];
-        first[..9].copy_from_slice(&header);
-        let is = begins_settings(u128::from_be_bytes(first));
+        let is = begins_settings(first(&header));
         assert_eq!(is, expected, "{header:?}");
     }
 }
 
 #[test]
 fn a_request_is_told_from_what_is_none() {
-    let first = |bytes: &[u8]| {
-        let mut sixteen = [0; 16];
-        let n = bytes.len().min(16);
-        sixteen[..n].copy_from_slice(&bytes[..n]);
-        u128::from_be_bytes(sixteen)
-    };
     for (bytes, expected) in [
         (headers(END_HEADERS, &[0x82, 0x86, 0x84]), true),
         (headers(END_HEADERS, &[0x41, 0x01, b'a']), true),
