@@ -65,13 +65,19 @@ const PYTHONS: [&str; 13] = [
     "curl_cffi",
 ];
 /// What those that are no SDK ask for; a key is in the first one's query.
-const PATHS: [&str; 4] = [
-    "/v1/responses?key=sk-canary-5e3c9f1b7a2d",
-    "/v1/embeddings",
-    "/v1/files",
-    "/v1/nowhere",
-];
-const KEY: &str = "Authorization: Bearer sk-canary-5e3c9f1b7a2d";
+fn paths() -> [String; 4] {
+    [
+        format!("/v1/responses?key={CANARY}"),
+        "/v1/embeddings".to_owned(),
+        "/v1/files".to_owned(),
+        "/v1/nowhere".to_owned(),
+    ]
+}
+
+fn key() -> String {
+    format!("Authorization: Bearer {CANARY}")
+}
+
 /// By which the test knows that all connections before have ended.
 const END: &str = "/end";
 
@@ -161,9 +167,12 @@ fn clients(bed: &Bed) -> Result<Vec<(String, Vec<String>)>> {
     // Debian's is GnuTLS's.
     if is_there("wget") {
         let trusted = format!("--ca-certificate={}", bed.path("certificate.pem").display());
-        let (body, header) = (format!("--post-data={CANARY}"), format!("--header={KEY}"));
+        let (body, header) = (
+            format!("--post-data={CANARY}"),
+            format!("--header={}", key()),
+        );
         let mut command = words(&["wget", "-q", "-O", "/dev/null", &body, &header, &trusted]);
-        command.extend(PATHS.map(|path| format!("https://{OPENAI}{path}")));
+        command.extend(paths().map(|path| format!("https://{OPENAI}{path}")));
         clients.push(("wget".to_owned(), command));
     }
     // Its curl is GnuTLS's too, and the answer is not what it wants.
@@ -191,11 +200,11 @@ fn words(words: &[&str]) -> Vec<String> {
 
 /// Requests that `s_client` sends as they come from its standard input, on one connection.
 fn s_client(bed: &Bed) -> Vec<String> {
-    let length = CANARY.len();
-    let requests = PATHS
+    let (key, length) = (key(), CANARY.len());
+    let requests = paths()
         .map(|path| {
             let head = format!(
-                "POST {path} HTTP/1.1\\r\\nHost: {OPENAI}\\r\\n{KEY}\\r\\nContent-Length: {length}"
+                "POST {path} HTTP/1.1\\r\\nHost: {OPENAI}\\r\\n{key}\\r\\nContent-Length: {length}"
             );
             format!("printf '{head}\\r\\n\\r\\n{CANARY}'; sleep 0.5;")
         })
@@ -241,15 +250,15 @@ fn gos(bed: &Bed, label: &str, go: &Path, clients: &mut Vec<(String, Vec<String>
 
 /// Both versions, and bodies for which a socket has no room.
 fn curls(bed: &Bed, clients: &mut Vec<(String, Vec<String>)>) -> Result<()> {
-    let url = |path: &str| format!("https://{OPENAI}{path}");
-    let [one, other, files, _] = PATHS.map(url);
+    let url = |path: String| format!("https://{OPENAI}{path}");
+    let [one, other, files, _] = paths().map(url);
     for version in ["--http1.1", "--http2"] {
         let mut command = words(&["curl"]);
         for (nth, url) in [&one, &other, &one].into_iter().enumerate() {
             if nth > 0 {
                 command.push("--next".to_owned());
             }
-            command.extend(words(&["-sS", version, "-H", KEY, "-d", CANARY]));
+            command.extend(words(&["-sS", version, "-H", &key(), "-d", CANARY]));
             command.extend(words(&["-o", "/dev/null", url]));
         }
         clients.push((format!("curl {version}"), command));
